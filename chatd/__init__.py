@@ -1,0 +1,1 @@
+"""The daemon: its spine, and one service per file. Imports protocol and storage."""

@@ -1,0 +1,1 @@
+"""Programs and libraries for people who chat. Imports protocol."""

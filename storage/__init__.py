@@ -1,0 +1,1 @@
+"""Durable state behind one interface. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""Tests of chatd/, file for file."""
