@@ -85,10 +85,11 @@ class TlsContexts:
         except FileNotFoundError as error:
             raise CertificateError(f"{named}: a file is missing") from error
         except ssl.SSLError as error:
-            reason = {
-                "KEY_VALUES_MISMATCH": "the key is not the certificate's",
-                "NO_START_LINE": "no PEM certificate or key in the file",
-            }.get(error.reason, error.reason or "unusable")
+            reason = (
+                "the key is not the certificate's"
+                if error.reason == "KEY_VALUES_MISMATCH"
+                else f"no usable PEM certificate and key in it ({error.reason or 'unreadable'})"
+            )
             raise CertificateError(f"{named}: {reason}") from error
         except OSError as error:
             raise CertificateError(f"{named}: cannot be read: {error.strerror}") from error
