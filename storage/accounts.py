@@ -122,8 +122,8 @@ def enrol(writer: Writer, command: Command) -> Result:
 def login(writer: Writer, command: Command) -> Result:
     """Accept a counter above the last one."""
     assert type(command) is Login
-    device = command.device
-    if not device.usable:
+    device = find_device(writer, command.user, command.number)
+    if device is None or not device.usable:
         return Refused(Refusal.DEVICE_UNUSABLE)
     if command.counter <= device.counter:
         return Refused(Refusal.CREDENTIAL_ROLLED_BACK)

@@ -97,6 +97,8 @@ class Movement:
     high: int
     public: bool
     """False if only the member's own devices are to learn of it."""
+    senders: tuple[int, ...]
+    """User ids of who sent an entry that the watermark newly passed, the member excepted."""
 
 
 @dataclass(slots=True)
@@ -155,7 +157,8 @@ class Enrolled:
 class Login:
     """Accept a login counter whose signature was verified. Answer: :class:`LoggedIn`."""
 
-    device: Device
+    user: str
+    number: int
     counter: int
 
 

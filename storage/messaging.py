@@ -7,6 +7,7 @@ that list is how a retry is recognised, without an index over message ids.
 
 from __future__ import annotations
 
+from collections import deque
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 MOST_UNANSWERED: Final = 32
 """How far back a retry may reach: a device has at most this many sends unanswered."""
+_MOST_RECENT: Final = 64
+"""Senders of the newest entries kept in memory: receipts mostly concern these."""
+_MOST_SEARCHED: Final = 2_000
+"""Entries searched for senders when a watermark jumps: those further back learn of it by SYNC."""
 
 
 class Dirty:
@@ -118,6 +123,7 @@ def append(writer: Writer, command: Command) -> Result:
         chain,
     )
     conversation.head, conversation.chain, conversation.at_ms = seq, chain, at_ms
+    conversation.recent.append((seq, device.user.id))
     cursor.last_n, cursor.last_seq = command.n, seq
     writer.dirty.cursors[conversation.id, device.id] = cursor
     return Appended(conversation, seq, at_ms, chain, False)
@@ -154,17 +160,20 @@ def mark_read(writer: Writer, command: Command) -> Result:
         return Refused(Refusal.NOT_FOUND)
     moved = Moved([])
     _acknowledge_one(writer, conversation, member, device, command.seq, moved)
-    if command.seq > member.read_own:
-        low = min(member.read_own, member.read_public) if command.public else member.read_own
-        member.read_own = command.seq
-        moved.movements.append(Movement(conversation, member, low, command.seq, command.public))
-    elif command.public and command.seq > member.read_public:
-        moved.movements.append(
-            Movement(conversation, member, member.read_public, command.seq, True)
-        )
+    own, public = member.read_own, member.read_public
+    member.read_own = max(own, command.seq)
     if command.public:
-        member.read_public = max(member.read_public, command.seq)
-    if moved.movements:
+        member.read_public = max(public, command.seq)
+    if member.read_own > own or member.read_public > public:
+        low = public if command.public else own
+        senders = (
+            _senders(writer, conversation, low, command.seq, member.user_id)
+            if command.public
+            else ()
+        )
+        moved.movements.append(
+            Movement(conversation, member, low, command.seq, command.public, senders)
+        )
         writer.dirty.members[conversation.id, member.user_id] = member
     return moved
 
@@ -195,7 +204,17 @@ def find_conversation(writer: Writer, cid: bytes) -> Conversation | None:
         members[user_id] = Member(user_id, name, delivered, own, public)
         is_open = is_open and state != UserState.DELETED
     conversation = Conversation(
-        conv_id, cid, ConversationKind(kind), first_seq, head, chain, at_ms, members, {}, is_open
+        conv_id,
+        cid,
+        ConversationKind(kind),
+        first_seq,
+        head,
+        chain,
+        at_ms,
+        members,
+        _recent(),
+        {},
+        is_open,
     )
     _keep(writer, conversation)
     return conversation
@@ -211,6 +230,32 @@ def find_cursor(writer: Writer, conversation: Conversation, device: Device) -> C
         ).get
         cursor = conversation.cursors[device.id] = Cursor(*row) if row else Cursor()
     return cursor
+
+
+def _recent() -> deque[tuple[int, int]]:
+    return deque(maxlen=_MOST_RECENT)
+
+
+def _senders(
+    writer: Writer, conversation: Conversation, low: int, high: int, but: int
+) -> tuple[int, ...]:
+    """Return who sent entries above ``low`` up to ``high``, without the user ``but``."""
+    recent = conversation.recent
+    if recent and recent[0][0] <= low + 1:
+        if high == conversation.head == low + 1:  # the usual case
+            user_id = recent[-1][1]
+            return () if user_id == but else (user_id,)
+        return tuple({user for seq, user in recent if low < seq <= high and user != but})
+    writer.flush()
+    return tuple(
+        user_id
+        for (user_id,) in writer.connection.execute(
+            "SELECT DISTINCT d.user_id FROM (SELECT DISTINCT device_id FROM log"
+            " WHERE conv_id = ? AND seq BETWEEN ? AND ?) l JOIN devices d ON d.id = l.device_id",
+            (conversation.id, max(low + 1, high - _MOST_SEARCHED), high),
+        )
+        if user_id != but
+    )
 
 
 def _keep(writer: Writer, conversation: Conversation) -> None:
@@ -242,7 +287,7 @@ def _create_direct(writer: Writer, command: Append) -> Conversation | None:
         )
         connection.execute("INSERT INTO intervals VALUES (?, ?, 1, NULL)", (conv_id, user_id))
     conversation = Conversation(
-        conv_id, command.cid, ConversationKind.DIRECT, 1, 0, command.cid, 0, members
+        conv_id, command.cid, ConversationKind.DIRECT, 1, 0, command.cid, 0, members, _recent()
     )
     _keep(writer, conversation)
     return conversation
@@ -304,6 +349,7 @@ def _acknowledge_one(
         cursor.acked = seq
         writer.dirty.cursors[conversation.id, device.id] = cursor
     if seq > member.delivered:
-        moved.movements.append(Movement(conversation, member, member.delivered, seq, True))
+        senders = _senders(writer, conversation, member.delivered, seq, member.user_id)
+        moved.movements.append(Movement(conversation, member, member.delivered, seq, True, senders))
         member.delivered = seq
         writer.dirty.members[conversation.id, member.user_id] = member

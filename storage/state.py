@@ -6,6 +6,7 @@ them; conversations in a bounded cache. Nobody else changes them; the daemon may
 two batches.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from storage.types import ConversationKind, UserState
@@ -69,6 +70,8 @@ class Conversation:
     at_ms: int
     members: dict[int, Member]
     """Present members by user id."""
+    recent: deque[tuple[int, int]]
+    """(seq, user id) of the newest entries, as far as they were stored since this was loaded."""
     cursors: dict[int, Cursor] = field(default_factory=dict)
     """By device id; a device without one has seen nothing and sent nothing."""
     open: bool = True

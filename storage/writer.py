@@ -8,7 +8,8 @@ Contract for the caller:
 2. MUST NOT tell anybody a result before ``commit`` has returned.
 3. MUST call :meth:`Writer.rollback` when either raised; nothing of the batch then happened.
    After anything but :class:`storage.errors.StorageFull`, MUST stop using the writer.
-4. MUST NOT change the objects of :mod:`storage.state`; MAY read them while no call is running.
+4. MUST NOT change the objects of :mod:`storage.state`; MAY read them in the thread that calls
+   ``apply``: ``commit`` does not touch them.
 """
 
 from collections import OrderedDict
@@ -156,10 +157,9 @@ class Writer:
         self.members.write(self.connection)
         self.cursors.write(self.connection)
 
-    def device(self, user: str, number: int) -> Device | None:
-        """Return a device by user name and number, None if there is none. Only between batches."""
-        with translated():
-            return accounts.find_device(self, user, number)
+    def peek(self, cid: bytes) -> Conversation | None:
+        """Return a conversation if it is in memory."""
+        return self.conversations.get(cid)
 
     def trim(self) -> None:
         """Forget the conversations that were not used for longest, over the bound."""
