@@ -95,8 +95,8 @@ class Movement:
     member: Member
     low: int
     high: int
-    public: bool
-    """False if only the member's own devices are to learn of it."""
+    read: bool
+    """True if the read watermark moved, False if the delivered one."""
     senders: tuple[int, ...]
     """User ids of who sent an entry that the watermark newly passed, the member excepted."""
 

@@ -171,9 +171,7 @@ def mark_read(writer: Writer, command: Command) -> Result:
             if command.public
             else ()
         )
-        moved.movements.append(
-            Movement(conversation, member, low, command.seq, command.public, senders)
-        )
+        moved.movements.append(Movement(conversation, member, low, command.seq, True, senders))
         writer.dirty.members[conversation.id, member.user_id] = member
     return moved
 
@@ -350,6 +348,8 @@ def _acknowledge_one(
         writer.dirty.cursors[conversation.id, device.id] = cursor
     if seq > member.delivered:
         senders = _senders(writer, conversation, member.delivered, seq, member.user_id)
-        moved.movements.append(Movement(conversation, member, member.delivered, seq, True, senders))
+        moved.movements.append(
+            Movement(conversation, member, member.delivered, seq, False, senders)
+        )
         member.delivered = seq
         writer.dirty.members[conversation.id, member.user_id] = member

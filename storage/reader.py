@@ -112,6 +112,18 @@ class Reader:
                 )
             ]
 
+    def members(self, cid: bytes) -> list[int]:
+        """Return the user ids of a conversation's members; empty if there is none."""
+        with self._snapshot() as execute:
+            return [
+                row[0]
+                for row in execute(
+                    "SELECT m.user_id FROM conversations c JOIN members m ON m.conv_id = c.id"
+                    " WHERE c.cid = ?",
+                    (cid,),
+                )
+            ]
+
     def history(
         self,
         cid: bytes,
