@@ -113,12 +113,12 @@ def header_vectors() -> Iterator[dict[str, Json]]:
             "fields": to_json(header),
             "bytes": data,
         }
-    for name, data in (
+    for name, longer in (
         ("defaults spelt out", pack((0, 0, (), None, b"", 0, ()))),
         ("unknown trailing fields", pack((0, 0, (), None, b"", 0, (), 1, "x"))),
     ):
-        yield _header(name, ClearHeader(), data, False)
-    for name, data in (
+        yield _header(name, ClearHeader(), longer, False)
+    for name, broken in (
         ("nothing", b""),
         ("a map", b"\x80"),
         ("a kind over 255", pack((256,))),
@@ -131,7 +131,7 @@ def header_vectors() -> Iterator[dict[str, Json]]:
         ("bytes behind the array", b"\x90\x00"),
         ("24 fields where 23 are the most", pack((0, 0, (), None, b"", 0, ()) + (0,) * 17)),
     ):
-        yield {"name": name, "valid": False, "bytes": data.hex()}
+        yield {"name": name, "valid": False, "bytes": broken.hex()}
 
 
 def _header(name: str, header: ClearHeader, data: bytes, shortest: bool) -> dict[str, Json]:
