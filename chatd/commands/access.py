@@ -19,10 +19,12 @@ from chatd.certificate import CertificateError
 from chatd.commands.exits import EXIT_FAILED, EXIT_OF_CODE, EXIT_TEMPORARY, EXIT_USAGE
 from chatd.control import SOCKET_NAME
 from chatd.control_client import NotRunning, call
+from chatd.errors import ListenError
 from chatd.folder import FolderError, FolderInUse, InstanceLock, open_folder
 from chatd.identity import IdentityError
 from chatd.settings import Config
 from protocol.text import clean
+from storage.errors import StorageError
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -105,7 +107,7 @@ def with_access(
             fail(error, EXIT_OF_CODE[error.code])
         except FolderInUse as error:
             fail(error, EXIT_TEMPORARY)
-        except (FolderError, IdentityError, CertificateError) as error:
+        except (FolderError, IdentityError, CertificateError, ListenError, StorageError) as error:
             fail(error, EXIT_FAILED)
 
     return command  # type: ignore[return-value]  # click calls it with the two options it consumed

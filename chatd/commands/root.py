@@ -2,6 +2,7 @@
 
 import click
 
+from chatd import __version__
 from chatd.commands.access import Access, Program, with_access
 from chatd.commands.check import check
 from chatd.commands.users import devices, invite, users
@@ -12,7 +13,7 @@ device; 75 try again."""
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="chatd", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="chatd %(version)s")
 def root() -> None:
     """A chat server for one box.
 

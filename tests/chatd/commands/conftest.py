@@ -91,8 +91,11 @@ class CommandLine:
         self.admin = MemoryAdmin()
         self.opened = 0
         self.served: list[Config] = []
+        self.failure: Exception | None = None
 
     def run(self, config: Config) -> int:
+        if self.failure is not None:
+            raise self.failure
         self.served.append(config)
         return 0
 

@@ -5,9 +5,16 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
+from chatd import __version__
+from chatd.certificate import CertificateError
 from chatd.commands.root import root
+from chatd.errors import ListenError
+from chatd.folder import FolderError, FolderInUse
+from chatd.identity import IdentityError
+from storage.errors import StorageError
 from tests.chatd.commands.conftest import CommandLine
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,6 +37,30 @@ def test_run_exits_2_and_starts_nothing_when_the_configuration_is_wrong(
     assert chatd("run", "--config", str(tmp_path)).exit_code == 2
     assert chatd.served == []
     assert not chatd.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (FolderInUse(Path("/data"), 7), 75),
+        (FolderError("cannot be used"), 1),
+        (IdentityError("is missing"), 1),
+        (CertificateError("is bad"), 1),
+        (ListenError("cannot listen"), 1),
+        (StorageError("cannot be opened"), 1),
+    ],
+)
+def test_run_exits_with_a_line_and_a_code_when_it_cannot_start(
+    chatd: CommandLine, error: Exception, code: int
+) -> None:
+    chatd.failure = error
+    done = chatd("run")
+    assert done.exit_code == code
+    assert done.stderr == f"chatd: {error}\n"
+
+
+def test_version_is_told_without_an_installation() -> None:
+    assert CliRunner().invoke(root, ["--version"]).stdout == f"chatd {__version__}\n"
 
 
 def test_errors_are_cleaned_before_they_reach_the_terminal(chatd: CommandLine) -> None:
