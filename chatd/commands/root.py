@@ -3,8 +3,9 @@
 import click
 
 from chatd import __version__
-from chatd.commands.access import Access, Program, with_access
+from chatd.commands.access import Access, Program, fail, with_access
 from chatd.commands.check import check
+from chatd.commands.exits import EXIT_FAILED
 from chatd.commands.users import devices, invite, users
 from chatd.config import default_toml
 
@@ -41,4 +42,8 @@ for command in (invite, users, devices, check):
 
 def start(program: Program, arguments: list[str] | None = None) -> None:
     """Run the command line; leaves by SystemExit with a documented code."""
-    root.main(arguments, prog_name="chatd", obj=program)
+    try:
+        root.main(arguments, prog_name="chatd", obj=program)
+    except OSError as error:
+        # Of what foreign calls leave, this is ordinary: standard output on a full disk.
+        fail(error, EXIT_FAILED)

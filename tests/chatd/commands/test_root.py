@@ -87,6 +87,20 @@ def test_every_command_is_in_the_operations_page() -> None:
                     assert not option.startswith("--") or option in page
 
 
+def test_commands_exit_1_when_their_output_cannot_be_written() -> None:
+    program = "from chatd.commands.root import start; start(None, ['config'])"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
+    assert b"chatd: [Errno 28]" in done.stderr
+
+
 def test_command_line_builds_without_the_server() -> None:
     program = "from chatd.commands.root import root; import sys; sys.exit('uvloop' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
