@@ -65,7 +65,7 @@ class ErrorInfo:
     retryable: bool
     """True if the same request, unchanged, may succeed later."""
     fatal: bool
-    """True if the connection closes behind it."""
+    """True if it always ends the connection. Before login, every error does."""
     when: str
     """For the documentation: what causes it and what to do."""
 
@@ -106,7 +106,6 @@ ERRORS: Final[dict[ErrorCode, ErrorInfo]] = {
         "authentication failed",
         "Wrong password, unknown user, unknown or revoked device, wrong signature or channel "
         "binding, closed account: one answer for all of them.",
-        fatal=True,
     ),
     ErrorCode.CREDENTIAL_ROLLED_BACK: _row(
         "login counter went back",
@@ -129,7 +128,6 @@ ERRORS: Final[dict[ErrorCode, ErrorInfo]] = {
         "too many failed logins",
         "This address or account must wait ``retry_after_ms`` before the next try.",
         retryable=True,
-        fatal=True,
     ),
     ErrorCode.TOO_MANY_DEVICES: _row(
         "too many devices", "Revoke a device of this account first.", fatal=True
@@ -156,7 +154,8 @@ ERRORS: Final[dict[ErrorCode, ErrorInfo]] = {
     ),
     ErrorCode.OUT_OF_ORDER: _row(
         "n is out of order",
-        "``n`` is over the last stored + 1: an earlier send was refused. Send that first.",
+        "``n`` is over the last stored + 1: an earlier send was refused. Send that first, then this.",
+        retryable=True,
     ),
     ErrorCode.DIVERGED: _row(
         "n was used by another message",
