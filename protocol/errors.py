@@ -154,7 +154,7 @@ ERRORS: Final[dict[ErrorCode, ErrorInfo]] = {
     ),
     ErrorCode.OUT_OF_ORDER: _row(
         "n is out of order",
-        "``n`` is over the last stored + 1: an earlier send was refused. Send that first, then this.",
+        "``n`` is over the last stored + 1: an earlier send was refused. Repeat that, then this.",
         retryable=True,
     ),
     ErrorCode.DIVERGED: _row(
