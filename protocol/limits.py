@@ -79,9 +79,9 @@ MAX_PAGE_ENTRIES: Final = 512
 """Entries in one HISTORY_PAGE: the work of one read is bounded."""
 MAX_PAGE_BYTES: Final = 64_512
 """Encoded entries of one HISTORY_PAGE: a frame less its overhead. The largest entry fits."""
-MAX_PAGE_HEADS: Final = 200
-"""Heads in one SYNC_PAGE: 200 heads and watermarks of full length stay under a frame."""
-MAX_PAGE_WATERMARKS: Final = 200
+MAX_PAGE_HEADS: Final = 100
+"""Heads in one SYNC_PAGE: 100 of at most 250 bytes, and as many watermarks, fit in a frame."""
+MAX_PAGE_WATERMARKS: Final = 100
 """Watermarks in one SYNC_PAGE: one for each head, as direct conversations need."""
 MAX_DEVICES: Final = 64
 """Devices of one account, listed in one frame."""
