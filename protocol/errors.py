@@ -77,12 +77,14 @@ def _row(text: str, when: str, *, retryable: bool = False, fatal: bool = False) 
 ERRORS: Final[dict[ErrorCode, ErrorInfo]] = {
     ErrorCode.MALFORMED: _row(
         "malformed frame",
-        "A body is not exactly one MessagePack array of the declared fields within their bounds.",
+        "A frame has no op, or a body is not exactly one MessagePack array of the declared fields "
+        "within their bounds.",
         fatal=True,
     ),
     ErrorCode.FRAME_TOO_LARGE: _row(
         "frame too large",
-        "A length prefix is over the bound of its op in that state. Sent before the body is read.",
+        "A length prefix is over the bound of the state (told before the body is read), or more "
+        "was sent behind a login than is held.",
         fatal=True,
     ),
     ErrorCode.UNKNOWN_OP: _row(
