@@ -125,13 +125,17 @@ def struct(cls: type[T]) -> type[T]:
 
 @dataclass_transform(frozen_default=True)
 def message(op: Op, sender: Role) -> Callable[[type[M]], type[M]]:
-    """Declare what the frame ``op`` carries, and which role sends it."""
+    """Declare what the frame ``op`` carries, and which role sends it.
+
+    Raises:
+        TypeError: The op has a message already.
+    """
 
     def declare(cls: type[M]) -> type[M]:
-        made = _declare(cls)
-        made.OP, made.SENDER = op, sender
         if op in MESSAGES:
             raise TypeError(f"op {op!r} is declared twice")
+        made = _declare(cls)
+        made.OP, made.SENDER = op, sender
         MESSAGES[op] = made
         return made
 
