@@ -4,6 +4,7 @@ The folder holds its configuration, its data and what it wrote to standard error
 """
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -36,9 +37,17 @@ class ServerFailed(Exception):
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
+    """Return a loopback port that nobody listens on now.
+
+    It lies below the ports that outgoing connections get (32768 and up on Linux): a client that
+    retries while the server is down could otherwise be given the server's own port.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
         return port
 
 
