@@ -38,7 +38,7 @@ from storage.commands import (
     SetUserState,
     Touch,
 )
-from storage.database import open_writer
+from storage.database import log_ahead, open_writer
 from storage.errors import translate, translated
 from storage.rows import RowBuffer
 from storage.schema import migrate
@@ -69,13 +69,19 @@ class Writer:
             StorageError: See :mod:`storage.errors`.
         """
         self.connection = open_writer(path, cache_mib)
-        migrate(self.connection, path)
+        try:
+            migrate(self.connection, path)
+            log_ahead(self.connection)
+        except BaseException:
+            self.connection.close()
+            raise
         self.now_ms = now_ms
         self.chain = chain
         self.full = False
         """True while there is no room: new entries are refused, the rest goes on."""
         self.bodies_removed = False
-        """True once a body was removed: the WAL still holds it, see :mod:`storage.checkpoint`."""
+        """True once a body or an account was removed: the log file still holds it, until
+        :meth:`storage.engine.SqliteEngine.finish_copy` has emptied that."""
 
         self.users: WeakValueDictionary[int, User] = WeakValueDictionary()
         self.devices: WeakValueDictionary[int, Device] = WeakValueDictionary()
@@ -120,6 +126,7 @@ class Writer:
             self.commit_no += 1
             results = [_HANDLERS[type(command)](self, command) for command in batch]
             self.flush()
+            self.trim()
             self.connection.execute(
                 "UPDATE meta SET value = ? WHERE key = 'commit_no'", (self.commit_no,)
             )
@@ -162,7 +169,10 @@ class Writer:
         return self.conversations.get(cid)
 
     def trim(self) -> None:
-        """Forget the conversations that were not used for longest, over the bound."""
+        """Forget the conversations that were not used for longest, over the bound.
+
+        Only when everything was flushed: what is forgotten is read from the disk again.
+        """
         while len(self.conversations) > _MOST_CONVERSATIONS:
             self.conversations.popitem(last=False)
 

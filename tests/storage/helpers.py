@@ -92,6 +92,11 @@ def new_token(
     return CreateToken(token(text), user, reset, uses, expires_ms, max_open)
 
 
+def can_act(device: Device) -> bool:
+    """Whether the writer takes commands of this device."""
+    return device.usable
+
+
 class Store:
     """An engine on real files, one reader, and the clock."""
 

@@ -24,6 +24,7 @@ from storage.types import UserInfo, UserState
 from tests.storage.helpers import (
     START_MS,
     Store,
+    can_act,
     enrolment,
     new_token,
     registration,
@@ -224,7 +225,7 @@ def test_revoked_device_is_out_for_good_and_stays_listed_for_the_admin(store: St
     phone = store.register("romeo")
     store.enrol("romeo")
     assert store.do(RevokeDevice("romeo", 1)) == Revoked([phone.id])
-    assert not phone.usable
+    assert not can_act(phone)
     for command in (RevokeDevice("romeo", 1), RenameDevice("romeo", 1, "x")):
         assert store.refused(command) is Refusal.NOT_FOUND
     assert store.reader.login_key("romeo", 1) is None
@@ -247,7 +248,7 @@ def test_device_is_renamed_and_seen(store: Store) -> None:
 def test_disabled_account_is_shut_until_enabled(store: Store) -> None:
     device = store.register("romeo")
     assert store.do(SetUserState("romeo", UserState.DISABLED)) == Revoked([device.id])
-    assert not device.usable
+    assert not can_act(device)
     assert store.reader.verifier("romeo") is None
     assert store.reader.login_key("romeo", 1) is None
     assert store.reader.display_name("romeo") is None
@@ -255,7 +256,7 @@ def test_disabled_account_is_shut_until_enabled(store: Store) -> None:
     assert store.refused(refused) is Refusal.DEVICE_UNUSABLE
     assert store.refused(SetDisplayName("romeo", "R")) is Refusal.NOT_FOUND
     assert store.do(SetUserState("romeo", UserState.ACTIVE)) == Revoked([])
-    assert device.usable
+    assert can_act(device)
     assert isinstance(store.do(Login("romeo", 1, 1)), LoggedIn)
 
 
@@ -266,7 +267,7 @@ def test_deleted_account_keeps_its_name_and_cannot_come_back(store: Store) -> No
     assert store.do(SetUserState("romeo", UserState.DELETED)) == Revoked([device.id])
     store.do(Touch(device))  # its session ends a moment later
     assert user(store, "romeo") == UserInfo("romeo", "", UserState.DELETED, None, START_MS, 0, None)
-    assert not device.usable
+    assert not can_act(device)
     (info,) = store.reader.devices("romeo", revoked=True) or []
     assert (info.name, info.revoked, info.last_seen_ms) == ("", True, None)
     assert store.refused(registration("romeo")) is Refusal.NAME_UNAVAILABLE
