@@ -66,9 +66,10 @@ def translate(error: apsw.Error) -> StorageError:
         return StorageCorrupt("the database file is damaged: restore a backup")
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
         return StorageBusy("the database is held by another process: stop that one first")
-    code = apsw.mapping_extended_result_codes.get(getattr(error, "extendedresult", -1))
+    codes = {**apsw.mapping_result_codes, **apsw.mapping_extended_result_codes}
+    code = codes.get(getattr(error, "extendedresult", -1), type(error).__name__)
     return StorageFailed(
-        f"the database failed ({code or type(error).__name__}): "
+        f"the database failed ({code}): "
         "look for disk errors in the system's log and check the data folder's permissions"
     )
 

@@ -15,6 +15,7 @@ from typing import Final
 
 import apsw
 
+from storage.database import log_ahead
 from storage.errors import SchemaTooNew, StorageCorrupt, translate_os, translated
 
 SCHEMA_VERSION: Final = 1
@@ -29,7 +30,7 @@ def schema_version(connection: apsw.Connection) -> int:
 
 
 def migrate(connection: apsw.Connection, path: Path) -> None:
-    """Bring the database at ``path``, open as ``connection``, to this program's schema.
+    """Bring the database at ``path``, open as ``connection``, to this program's schema and WAL.
 
     Raises:
         SchemaTooNew: It was written by a newer version.
@@ -45,6 +46,7 @@ def migrate(connection: apsw.Connection, path: Path) -> None:
             )
         if found > SCHEMA_VERSION:
             raise SchemaTooNew(found, SCHEMA_VERSION)
+        log_ahead(connection)
         if found == SCHEMA_VERSION:
             return
         if found:
@@ -81,10 +83,10 @@ def _snapshot(connection: apsw.Connection, target: Path) -> None:
         try:
             connection.execute("VACUUM INTO ?", (str(temporary),))
             _sync(temporary)
+            temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        temporary.replace(target)
         _sync(target.parent)
     except OSError as error:
         raise translate_os(error, f"{target.name} cannot be written") from error

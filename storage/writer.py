@@ -38,7 +38,7 @@ from storage.commands import (
     SetUserState,
     Touch,
 )
-from storage.database import log_ahead, open_writer
+from storage.database import open_writer
 from storage.errors import translate, translated
 from storage.rows import RowBuffer
 from storage.schema import migrate
@@ -71,7 +71,6 @@ class Writer:
         self.connection = open_writer(path, cache_mib)
         try:
             migrate(self.connection, path)
-            log_ahead(self.connection)
         except BaseException:
             self.connection.close()
             raise

@@ -221,3 +221,8 @@ def heads_of(reader: Reader, device: Device, since: int = 0) -> dict[bytes, tupl
     """(head, acked, read) by conversation, as SYNC tells a device."""
     page = reader.sync(device.user.id, device.id, since, 0, most=LOTS)
     return {head.cid: (head.head, head.acked, head.read) for head in page.heads}
+
+
+def pending(store: Store) -> bool:
+    """Whether the log file is still to be emptied."""
+    return store.engine.writer.bodies_removed

@@ -11,7 +11,7 @@ from protocol.messages.messaging import Entry
 from storage.commands import Appended, Refusal, SetUserState
 from storage.state import Device
 from storage.types import LogEntry, UserState
-from tests.storage.helpers import DELETION, Store, append
+from tests.storage.helpers import DELETION, Store, append, pending
 
 CID = direct_id("juliet", "romeo")
 SHORT = b"wherefore art thou"
@@ -47,11 +47,6 @@ def chain_of(entries: tuple[LogEntry, ...]) -> bytes:
             ),
         )
     return chain
-
-
-def pending(store: Store) -> bool:
-    """Whether the log file is still to be emptied."""
-    return store.engine.writer.bodies_removed
 
 
 def finish(store: Store) -> None:
