@@ -144,8 +144,9 @@ def test_read_never_falls_and_is_silent_when_known(
     store: Store, romeo: Device, juliet: Device
 ) -> None:
     store.read(juliet, "romeo", 3)
-    for seq in (3, 1, 0):
+    for seq in (3, 1, 2, 0):
         assert moves(store.read(juliet, "romeo", seq)) == []
+        assert moves(store.read(juliet, "romeo", seq, public=False)) == []
     store.reopen()
     assert heads_of(store.reader, juliet)[CID] == (5, 3, 3)
 

@@ -167,6 +167,27 @@ def test_batch_fails_whole_when_the_database_refuses_a_row(store: Store) -> None
     assert store.reader.users() == []
 
 
+def test_nothing_of_a_batch_that_failed_half_way_is_written_by_the_next(store: Store) -> None:
+    romeo, juliet = store.register("romeo"), store.register("juliet")
+    store.send(romeo, "juliet", 1)
+    store.do(new_token("same"))
+    with pytest.raises(StorageFailed):
+        store.engine.writer.apply(
+            [
+                append(romeo, "juliet", 2),
+                Acknowledge(juliet, ((CID, 2),)),
+                new_token("same"),
+            ]
+        )
+    store.engine.writer.rollback()
+    store.batch()
+    store.reopen()
+    assert store.history(romeo, "juliet").head == 1
+    (head,) = store.reader.sync(romeo.user.id, romeo.id, 0, 0, most=9).heads
+    assert (head.head, head.last_n) == (1, 1)
+    assert heads_of(store.reader, juliet)[CID] == (1, 0, 0)
+
+
 def test_large_batches_are_written_whole(store: Store) -> None:
     romeo = store.register("romeo")
     store.register("juliet")
