@@ -244,15 +244,19 @@ def _senders(
             return () if user_id == but else (user_id,)
         return tuple({user for seq, user in recent if low < seq <= high and user != but})
     writer.flush()
-    return tuple(
-        user_id
-        for (user_id,) in writer.connection.execute(
-            "SELECT DISTINCT d.user_id FROM (SELECT DISTINCT device_id FROM log"
-            " WHERE conv_id = ? AND seq BETWEEN ? AND ?) l JOIN devices d ON d.id = l.device_id",
-            (conversation.id, max(low, high - _MOST_SEARCHED) + 1, high),
-        )
-        if user_id != but
-    )
+    found: set[int] = set()
+    missing = conversation.members.keys() - {but}
+    for (user_id,) in writer.connection.execute(
+        "SELECT d.user_id FROM log l JOIN devices d ON d.id = l.device_id"
+        " WHERE l.conv_id = ? AND l.seq BETWEEN ? AND ? ORDER BY l.seq DESC",
+        (conversation.id, max(low, high - _MOST_SEARCHED) + 1, high),
+    ):
+        if user_id != but:
+            found.add(user_id)
+            missing.discard(user_id)
+        if not missing:  # mostly after an entry or two: a device that was away names many at once
+            break
+    return tuple(found)
 
 
 def _keep(writer: Writer, conversation: Conversation) -> None:
