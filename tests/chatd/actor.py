@@ -84,7 +84,6 @@ class Actor:
         self.welcome: session.Welcome | None = None
         self.final: session.Error | None = None
         """The error without a request with which the server closed."""
-        self.sent_bytes: dict[int, bytes] = {}
 
     @classmethod
     async def connect(
@@ -136,14 +135,14 @@ class Actor:
     def hello(self) -> None:
         self.tell(session.Hello(1, "tests", ()))
 
-    def sends(self, peer: str, text: str | bytes, n: int = 0, **more: object) -> int:
+    def sends(self, to: str, text: str | bytes, n: int = 0, **more: object) -> int:
         """Send a message to a user and return the request's id; the answer is not awaited."""
-        cid = direct_id(self.me.user, peer)
+        cid = direct_id(self.me.user, to)
         n = n or self._ns.get(cid, 0) + 1
         self._ns[cid] = max(n, self._ns.get(cid, 0))
         body = text.encode() if isinstance(text, str) else text
         request = self.request()
-        message_id = sha256(f"{self.me.user} {self.me.device} {peer} {n}".encode()).digest()[:16]
+        message_id = sha256(f"{self.me.user} {self.me.device} {to} {n}".encode()).digest()[:16]
         fields: dict[str, object] = {
             "request": request,
             "conversation": cid,
@@ -151,7 +150,7 @@ class Actor:
             "message_id": message_id,
             "header": PLAIN,
             "body": body,
-            "peer": peer,
+            "peer": to,
             **more,
         }
         self.tell(messaging.Send(**fields))  # type: ignore[arg-type]  # named as declared
@@ -161,9 +160,9 @@ class Actor:
         """Wait for the receipt of a send."""
         return expect(messaging.Sent, await self.answer(request))
 
-    async def says(self, peer: str, text: str | bytes, **more: object) -> messaging.Sent:
+    async def says(self, to: str, text: str | bytes, **more: object) -> messaging.Sent:
         """Send and wait for the receipt."""
-        return await self.sent(self.sends(peer, text, **more))  # type: ignore[arg-type]  # fields
+        return await self.sent(self.sends(to, text, **more))  # type: ignore[arg-type]  # fields
 
     def acks(self, peer: str, seq: int) -> None:
         """Acknowledge everything in the chat with a user up to ``seq``."""
@@ -206,6 +205,10 @@ class Actor:
         while request not in self._replies:
             await self._pump()
         return self._replies.pop(request)
+
+    def has_answer(self, request: int) -> bool:
+        """Whether an answer has come."""
+        return request in self._replies
 
     async def push(self) -> Message:
         """Wait for the next push."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from storage.commands import Command, Result
 from storage.engine import SqliteEngine
-from storage.errors import StorageError
+from storage.errors import StorageError, StorageFull
 from storage.interface import StorageReader
 from storage.reader import Reader
 from storage.state import Conversation
@@ -35,6 +35,11 @@ class Disk:
 
     def release(self) -> None:
         self._free.set()
+
+    def fills_up(self, commits: int) -> None:
+        """The next commits find no room."""
+        self.has_room = False
+        self.commit_errors += [StorageFull("no room left on the disk") for _ in range(commits)]
 
     def commit(self) -> None:
         self._free.wait()

@@ -60,18 +60,18 @@ class House:
         """A token that lets the user set a new password."""
         return _token(parse_link(await self.admin.reset_user(user)))
 
-    async def arrives(self, user: str, **more: int) -> Actor:
+    async def arrives(self, user: str, *, receive_bytes: int = 0) -> Actor:
         """Register with an invite, and subscribe."""
-        actor = await self.stranger(user, **more)
+        actor = await self.stranger(user, receive_bytes=receive_bytes)
         actor.hello()
         answer = await actor.asks(registration(actor, await self.invite()))
         actor.me.device = expect(session.Accepted, answer).device
         await actor.syncs()
         return actor
 
-    async def returns(self, who: Actor, *, sync: bool = True, **more: int) -> Actor:
+    async def returns(self, who: Actor, *, sync: bool = True) -> Actor:
         """Log a known device in on a new connection."""
-        actor = await self.stranger(**more)
+        actor = await self.stranger()
         actor.me = who.me
         actor._ns = who._ns
         actor.hello()
@@ -91,19 +91,11 @@ class House:
 
     def login(self, actor: Actor, counter: int | None = None) -> session.Login:
         """The LOGIN of an actor on its connection."""
-        return actor.me.login(
-            actor.request(), self.core.identity.server_id, actor.binding, counter
-        )
-
-    async def settles(self) -> None:
-        """Wait until every closed connection has left and nothing is queued."""
-        while any(peer.closing for peer in self.hub.peers):
-            await asyncio.sleep(0)
-        await self.core.idle()
+        return actor.me.login(actor.request(), self.core.identity.server_id, actor.binding, counter)
 
     async def empties(self, peers: int = 0) -> None:
         """Wait until no more than so many connections are left."""
-        while len(self.hub.peers) > peers:
+        while len(self.hub.peers) > peers:  # noqa: ASYNC110  no event tells of it
             await asyncio.sleep(0)
         await self.core.idle()
 
