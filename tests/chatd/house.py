@@ -93,6 +93,11 @@ class House:
         """The LOGIN of an actor on its connection."""
         return actor.me.login(actor.request(), self.core.identity.server_id, actor.binding, counter)
 
+    async def queued(self, commands: int) -> None:
+        """Wait until so many commands wait behind the batch that the disk holds."""
+        while len(self.core.committer._commands) < commands:  # noqa: ASYNC110  no event tells of it
+            await asyncio.sleep(0)
+
     async def empties(self, peers: int = 0) -> None:
         """Wait until no more than so many connections are left."""
         while len(self.hub.peers) > peers:  # noqa: ASYNC110  no event tells of it
