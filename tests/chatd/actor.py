@@ -46,7 +46,7 @@ class Credentials:
 
     def __init__(self, user: str, secret: str = "") -> None:
         self.user = user
-        self.secret = secret or f"stretched secret of {user}"
+        self.secret = secret or sha256(f"secret of {user}".encode()).hexdigest()
         self.device = 0
         self.counter = 0
         self.login_key = Ed25519PrivateKey.generate()

@@ -15,7 +15,7 @@ from chatd.settings import Accounts, Config, Limits, Storage, Tls
 from chatd.settings import Server as ServerSettings
 from protocol.derive import ZERO_HASH, chain_next
 from protocol.links import Link, parse_link
-from protocol.messages import session
+from protocol.messages import account, session
 from storage.engine import SqliteEngine
 from tests.chatd.actor import Actor, Credentials, expect, public_bytes
 from tests.chatd.clock import ManualEnvironment
@@ -136,7 +136,9 @@ def registration(
     )
 
 
-def scram_client(actor: Actor, *, binding: bytes | None = None, plus: bool = True) -> ScramClient:
+def scram_client(
+    actor: Actor, *, binding: bytes | None = None, plus: bool = True, secret: str = ""
+) -> ScramClient:
     """The real SCRAM client of an actor, bound to the certificate that it saw."""
     channel = binding if binding is not None else actor.binding
     if plus and channel != ZERO_HASH:
@@ -144,7 +146,11 @@ def scram_client(actor: Actor, *, binding: bytes | None = None, plus: bool = Tru
     else:
         mechanisms, cb = ["SCRAM-SHA-256"], None
     return ScramClient(
-        mechanisms, actor.me.user, actor.me.secret, channel_binding=cb, c_nonce=os.urandom(12).hex()
+        mechanisms,
+        actor.me.user,
+        secret or actor.me.secret,
+        channel_binding=cb,
+        c_nonce=os.urandom(12).hex(),
     )
 
 
@@ -178,6 +184,29 @@ async def scram_login(
     client.set_server_final(accepted.scram.decode())
     actor.me.device = accepted.device
     return accepted
+
+
+async def proves(actor: Actor, secret: str = "") -> ScramClient:
+    """Begin a proof of the password on a connection that is logged in."""
+    client = scram_client(actor, secret=secret)
+    first = client.get_client_first().encode()
+    answer = await actor.asks(account.Prove(actor.request(), first))
+    client.set_server_first(expect(session.ScramChallenge, answer).message.decode())
+    return client
+
+
+async def changes_password(
+    actor: Actor, new_secret: str, *, secret: str = ""
+) -> account.Proved | session.Error:
+    """Prove the password and replace it; checks the server's signature."""
+    client = await proves(actor, secret)
+    final = client.get_client_final().encode()
+    answer = await actor.asks(account.ChangePassword(actor.request(), final, *verifier(new_secret)))
+    if isinstance(answer, session.Error):
+        return answer
+    proved = expect(account.Proved, answer)
+    client.set_server_final(proved.scram.decode())
+    return proved
 
 
 @asynccontextmanager
