@@ -50,6 +50,7 @@ class Peer(asyncio.BufferedProtocol):
         "_hub",
         "_out",
         "_paused",
+        "_pushed_bytes",
         "_transport",
         "address",
         "certificate",
@@ -68,6 +69,7 @@ class Peer(asyncio.BufferedProtocol):
         self._hub = hub
         self._out: list[bytes] = []
         self._paused = 0
+        self._pushed_bytes = 0
         self._transport: asyncio.Transport | None = None
         self.connection = ServerConnection()
         self.session: Session | None = None
@@ -139,6 +141,20 @@ class Peer(asyncio.BufferedProtocol):
             self._hub.flush_later(self)
         self._out.append(frame)
 
+    def push(self, frame: bytes) -> None:
+        """Send a frame like :meth:`write`; whether the outbox is full shows within the tick.
+
+        One batch may hold more for one client than its outbox takes.
+        """
+        if not self._out:
+            if self.closing:
+                return
+            self._hub.flush_later(self)
+        self._out.append(frame)
+        self._pushed_bytes += len(frame)
+        if self._pushed_bytes >= self._hub.outbox_bytes:
+            self.flush()
+
     def send(self, message: Message) -> None:
         """Encode a message and send it at the end of this tick."""
         if self.closing:
@@ -171,6 +187,7 @@ class Peer(asyncio.BufferedProtocol):
         """Hand what was gathered to the transport, in one write."""
         if self._out and self._transport is not None:
             out, self._out = self._out, []
+            self._pushed_bytes = 0
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def release(self) -> None:

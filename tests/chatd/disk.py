@@ -18,6 +18,9 @@ class Disk:
     def __init__(self) -> None:
         self._free = threading.Event()
         self._free.set()
+        self._reads_free = threading.Event()
+        self._reads_free.set()
+        self.reads_done = 0
         self.commit_errors: list[StorageError] = []
         """Raised by the next commits, in turn."""
         self.apply_errors: list[StorageError] = []
@@ -51,9 +54,20 @@ class Disk:
         if self.apply_errors:
             raise self.apply_errors.pop(0)
 
-    def read(self) -> None:
+    def hold_reads(self) -> None:
+        """Let reads be done, and none return until :meth:`release_reads`."""
+        self._reads_free.clear()
+
+    def release_reads(self) -> None:
+        self._reads_free.set()
+
+    def before_read(self) -> None:
         if self.read_errors:
             raise self.read_errors.pop(0)
+
+    def after_read(self) -> None:
+        self.reads_done += 1
+        self._reads_free.wait()
 
 
 class DiskWriter:
@@ -138,6 +152,14 @@ class FailingReader:
         self._reader, self._disk = reader, disk
 
     def __getattr__(self, name: str) -> object:
-        if name != "close":
-            self._disk.read()
-        return getattr(self._reader, name)
+        found = getattr(self._reader, name)
+        if name == "close":
+            return found
+
+        def read(*args: object, **kwargs: object) -> object:
+            self._disk.before_read()
+            result = found(*args, **kwargs)
+            self._disk.after_read()
+            return result
+
+        return read

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,13 +11,16 @@ from scramp import ScramClient, ScramMechanism
 from chatd.folder import open_folder
 from chatd.identity import load_or_create
 from chatd.server import Core, Server
+from chatd.session import Session
 from chatd.settings import Accounts, Config, Limits, Storage, Tls
 from chatd.settings import Server as ServerSettings
 from protocol.derive import ZERO_HASH, chain_next
 from protocol.links import Link, parse_link
 from protocol.messages import account, session
+from storage.commands import Enrolled, Enrolment, Register
 from storage.engine import SqliteEngine
-from tests.chatd.actor import Actor, Credentials, expect, public_bytes
+from storage.types import Verifier
+from tests.chatd.actor import PATIENCE_S, Actor, Credentials, expect, public_bytes
 from tests.chatd.clock import ManualEnvironment
 from tests.chatd.disk import Disk, DiskEngine
 
@@ -69,6 +72,15 @@ class House:
         await actor.syncs()
         return actor
 
+    async def adds(self, user: str) -> None:
+        """Make an account without connecting."""
+        enrolment = Enrolment("laptop", bytes(32), bytes(32))
+        keys = Verifier(SALT, bytes(32), bytes(32))
+        result = await self.core.committer.run(
+            Register(user, user, None, True, keys, enrolment, 1, 1_000_000)
+        )
+        assert type(result) is Enrolled
+
     async def returns(self, who: Actor, *, sync: bool = True) -> Actor:
         """Log a known device in on a new connection."""
         actor = await self.stranger()
@@ -93,15 +105,27 @@ class House:
         """The LOGIN of an actor on its connection."""
         return actor.me.login(actor.request(), self.core.identity.server_id, actor.binding, counter)
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let the loop turn until something holds that no message tells of."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():  # noqa: ASYNC110  no event tells of it
+                await asyncio.sleep(0)
+
+    def session(self, actor: Actor) -> Session:
+        """The session of an actor, as the server sees it."""
+        return next(
+            live
+            for live in self.hub.registry
+            if (live.device.user.name, live.device.number) == (actor.me.user, actor.me.device)
+        )
+
     async def queued(self, commands: int) -> None:
         """Wait until so many commands wait behind the batch that the disk holds."""
-        while len(self.core.committer._commands) < commands:  # noqa: ASYNC110  no event tells of it
-            await asyncio.sleep(0)
+        await self.until(lambda: len(self.core.committer._commands) >= commands)
 
     async def empties(self, peers: int = 0) -> None:
         """Wait until no more than so many connections are left."""
-        while len(self.hub.peers) > peers:  # noqa: ASYNC110  no event tells of it
-            await asyncio.sleep(0)
+        await self.until(lambda: len(self.hub.peers) <= peers)
         await self.core.idle()
 
 
@@ -244,6 +268,7 @@ async def open_house(
         await house.server.drain()
     finally:
         disk.release()
+        disk.release_reads()
         if core.failed.is_set():
             house.server.abort()
         await core.idle()
