@@ -51,6 +51,7 @@ class Peer(asyncio.BufferedProtocol):
         "_hub",
         "_out",
         "_paused",
+        "_pushed_bytes",
         "_tls",
         "_transport",
         "address",
@@ -70,6 +71,7 @@ class Peer(asyncio.BufferedProtocol):
         self._hub = hub
         self._out: list[bytes] = []
         self._paused = 0
+        self._pushed_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._tls = hub.channel()
         self.connection = ServerConnection()
@@ -145,6 +147,20 @@ class Peer(asyncio.BufferedProtocol):
             self._hub.flush_later(self)
         self._out.append(frame)
 
+    def push(self, frame: bytes) -> None:
+        """Send a frame like :meth:`write`; whether the outbox is full shows within the tick.
+
+        One batch may hold more for one client than its outbox takes.
+        """
+        if not self._out:
+            if self.closing:
+                return
+            self._hub.flush_later(self)
+        self._out.append(frame)
+        self._pushed_bytes += len(frame)
+        if self._pushed_bytes >= self._hub.outbox_bytes:
+            self.flush()
+
     def send(self, message: Message) -> None:
         """Encode a message and send it at the end of this tick."""
         if self.closing:
@@ -177,6 +193,7 @@ class Peer(asyncio.BufferedProtocol):
         """Hand what was gathered to the transport, in one write."""
         if self._out and self._transport is not None:
             out, self._out = self._out, []
+            self._pushed_bytes = 0
             data = out[0] if len(out) == 1 else b"".join(out)
             tls = self._tls
             if tls is None:
