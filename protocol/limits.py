@@ -59,8 +59,8 @@ MAX_ACKS: Final = 64
 MAX_PAGE_ENTRIES: Final = 512
 MAX_PAGE_BYTES: Final = 63_488
 """Encoded entries of one HISTORY_PAGE: a frame less its overhead. One entry always fits."""
-MAX_PAGE_HEADS: Final = 200
-"""Heads in one SYNC_PAGE: 200 of at most 250 bytes stay under a frame."""
+MAX_PAGE_HEADS: Final = 100
+"""Heads in one SYNC_PAGE: 100 of at most 250 bytes, and as many watermarks, fit in a frame."""
 MAX_PAGE_WATERMARKS: Final = 100
 MAX_DEVICES: Final = 64
 """Devices of one account, listed in one frame."""

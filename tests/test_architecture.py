@@ -30,7 +30,7 @@ NOT_IN_PROTOCOL = {
 # The one place of each half that may reach for the world.
 ENVIRONMENTS = {"chatd/environment.py", "clients/sdk/environment.py"}
 # Command-line processes beside the daemon: no loop and no simulation ever runs them.
-COMMAND_LINE = {"chatd/control_client.py"}
+COMMAND_LINE = {"chatd/control_client.py", "chatd/commands/check.py"}
 
 NOT_OUTSIDE_ENVIRONMENT = {
     "concurrent", "multiprocessing", "random", "secrets", "threading", "time", "uuid",

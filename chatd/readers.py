@@ -1,0 +1,61 @@
+"""Reads, away from the loop: each one is a short transaction in a reader's thread."""
+
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import TypeVar
+
+from chatd.environment import Environment
+from chatd.log import get
+from storage.errors import StorageError
+from storage.interface import StorageReader
+
+T = TypeVar("T")
+
+log = get(__name__)
+
+
+class Readers:
+    """As many readers as the lane has threads. What is queued is bounded by who may ask:
+    a few reads for each connection."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        readers: list[StorageReader],
+        on_failure: Callable[[StorageError], None],
+    ) -> None:
+        self._environment = environment
+        self._readers = readers
+        self._free: SimpleQueue[StorageReader] = SimpleQueue()
+        self._on_failure = on_failure
+        for reader in readers:
+            self._free.put(reader)
+
+    def submit(self, function: Callable[[StorageReader], T], done: Callable[[T], None]) -> None:
+        """Run ``function`` with a reader, then ``done`` on the loop; never if storage failed."""
+
+        def finished(result: T, error: BaseException | None) -> None:
+            if error is None:
+                done(result)
+            elif isinstance(error, StorageError):
+                self._on_failure(error)
+            else:
+                raise error  # a bug: the loop's handler logs it
+
+        self._environment.reader.submit(lambda: self._use(function), finished)
+
+    async def run(self, function: Callable[[StorageReader], T]) -> T:
+        """Run ``function`` with a reader and wait for the result."""
+        return await self._environment.call(self._environment.reader, lambda: self._use(function))
+
+    def close(self) -> None:
+        """Close every reader; the lane must be idle."""
+        for reader in self._readers:
+            reader.close()
+
+    def _use(self, function: Callable[[StorageReader], T]) -> T:
+        reader = self._free.get()
+        try:
+            return function(reader)
+        finally:
+            self._free.put(reader)

@@ -1,0 +1,1 @@
+"""One service a file: each handles some operations, for all connections."""

@@ -1,0 +1,62 @@
+"""Opening SQLite the way the rest of this package relies on.
+
+WAL, ``synchronous=FULL`` (a commit is on disk when it returns), no automatic checkpoints (see
+:mod:`storage.checkpoint`), deleted content overwritten. SQLite is the one bundled with
+``apsw-sqlite3mc``, so that its version is known; before 3.51.3 a checkpoint beside a writer could
+damage the file.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from storage.errors import translated
+
+DATABASE_NAME: Final = "chatd.db"
+_BUSY_TIMEOUT_MS: Final = 5_000
+_STATEMENTS: Final = 400
+"""Prepared statements kept: 64 sizes of the four bulk statements, and the single ones."""
+
+assert tuple(map(int, apsw.sqlite_lib_version().split("."))) >= (3, 51, 3)
+
+
+def open_writer(path: Path, cache_mib: int) -> apsw.Connection:
+    """Open, and create if needed, the one connection that writes. The file gets mode 0600.
+
+    Raises:
+        StorageError: It cannot be opened, is damaged or held by another process.
+    """
+    if not path.exists():
+        path.touch(mode=0o600)
+    with translated():
+        connection = apsw.Connection(str(path), statementcachesize=_STATEMENTS)
+        _prepare(connection, cache_mib)
+        connection.pragma("journal_mode", "WAL")
+        connection.pragma("secure_delete", True)
+        connection.pragma("foreign_keys", True)
+    return connection
+
+
+def open_reader(path: Path, cache_mib: int) -> apsw.Connection:
+    """Open a connection that only reads.
+
+    Raises:
+        StorageError: It cannot be opened or is damaged.
+    """
+    with translated():
+        connection = apsw.Connection(
+            str(path), flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=100
+        )
+        _prepare(connection, cache_mib)
+        connection.pragma("query_only", True)
+    return connection
+
+
+def _prepare(connection: apsw.Connection, cache_mib: int) -> None:
+    connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+    connection.pragma("synchronous", "FULL")
+    connection.pragma("wal_autocheckpoint", 0)
+    connection.pragma("cache_size", -cache_mib * 1024)
+    connection.pragma("mmap_size", 0)  # an EIO must be an error, not a SIGBUS
+    connection.pragma("temp_store", "MEMORY")

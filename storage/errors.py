@@ -1,0 +1,68 @@
+"""What storage can raise. Nothing of SQLite's leaves this package.
+
+StorageError
+├── StorageFull        no room: nothing of the batch was stored; retry when there is room
+├── StorageFailed      the disk or the database failed: stop, answer nothing more
+├── StorageCorrupt     the file is damaged: restore a backup
+├── SchemaTooNew       written by a newer version: update, or restore the snapshot
+└── StorageBusy        another process holds the database
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import apsw
+
+
+class StorageError(Exception):
+    """Base of everything that this package raises on purpose."""
+
+
+class StorageFull(StorageError):
+    """There is no room on the disk. The batch was rolled back whole."""
+
+
+class StorageFailed(StorageError):
+    """A read, write or fsync failed. What was not yet answered is in doubt: stop at once."""
+
+
+class StorageCorrupt(StorageError):
+    """The database file is damaged or no database."""
+
+
+class SchemaTooNew(StorageError):
+    """The database was written by a newer version of the program."""
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(found, known)
+        self.found, self.known = found, known
+
+    def __str__(self) -> str:
+        return (
+            f"the database has schema version {self.found}, this program knows {self.known}: "
+            "update the program, or restore the snapshot that was made before the upgrade"
+        )
+
+
+class StorageBusy(StorageError):
+    """Another process holds the database."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn SQLite's errors into this package's, at the border."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise translate(error) from error
+
+
+def translate(error: apsw.Error) -> StorageError:
+    """Return this package's error for one of SQLite's."""
+    if isinstance(error, apsw.FullError):
+        return StorageFull("no room left on the disk")
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return StorageCorrupt("the database file is damaged")
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return StorageBusy("the database is held by another process")
+    return StorageFailed(f"the database failed ({type(error).__name__})")
