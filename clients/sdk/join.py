@@ -4,7 +4,7 @@ The keys and the intent are on disk before the first request that uses them: if 
 repeating the same call finishes what the server has already done.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clients.sdk import account, keystore, login, password
 from clients.sdk.account import Account, Server, Tls
@@ -172,10 +172,7 @@ async def _register(
         if error.reason not in ("name_unavailable", "invite_invalid"):
             raise
         # Perhaps an earlier call of ours was accepted, and only the answer was lost.
-        await worker.run(lambda store: account.activate(store, 1))
-        ours = await worker.run(account.load)
         try:
-            return await login.login(environment, worker, ours)
+            return await login.login(environment, worker, replace(mine, device=1))
         except AuthenticationFailed:
-            await worker.run(lambda store: account.stop(store, "registering"))
             raise error from None

@@ -28,8 +28,8 @@ from protocol.declare import Message
 from protocol.messages import messaging as wire
 from protocol.messages.session import Bye, Error, GoAway, Ok, Ping, Pong
 
-MAX_PULLS: Final = 3
-"""The wire allows four requests of history; one is left to the user's own look back."""
+MAX_PULLS: Final = 2
+"""The wire allows four reads: the others are SYNC and the user's own look back."""
 DRAIN_MS: Final = 10_000
 """After GOAWAY the server closes within seconds; one that does not is left."""
 
@@ -275,7 +275,11 @@ class Session:
             case _ReadMark():
                 pass  # unconfirmed: told again on the next connection
             case _SyncRun():
-                raise meaning
+                if not isinstance(meaning, Temporary):
+                    raise meaning
+                delay_ms = self._pull_backoff.next_ms(meaning.retry_after_ms)
+                run = _SyncRun(asked.since)
+                self._later("sync", delay_ms, lambda: self._ask_sync(run, 0))
         return []
 
     def _going(self, message: GoAway) -> None:
