@@ -64,6 +64,7 @@ class Connector:
         self._synced = False
         self._waiting: list[tuple[asyncio.Future[None], bool]] = []
         self._backoff = Backoff(environment)
+        self._hurried = asyncio.Event()
 
     @property
     def last_error(self) -> ChatError | None:
@@ -71,7 +72,7 @@ class Connector:
         return self._over or self._error
 
     async def wait(self, synced: bool) -> None:
-        """Wait for the connection, or for everything it has to bring.
+        """Wait for the connection, or for everything it has to bring; cuts a delay short.
 
         Raises:
             ChatError: The current or next attempt failed, and why; the client goes on trying
@@ -81,6 +82,7 @@ class Connector:
             raise self._over
         if self.session is not None and (self._synced or not synced):
             return
+        self._hurried.set()  # somebody is waiting: do not sit out a long delay
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((future, synced))
         await future
@@ -108,7 +110,15 @@ class Connector:
             self._error = failure
             self._settle(failure)
             self._announce([ConnectionChanged(False, str(failure), delay_ms)])
-            await self._environment.sleep(delay_ms)
+            await self._pause(delay_ms)
+
+    async def _pause(self, delay_ms: int) -> None:
+        self._hurried.clear()
+        timer = self._environment.call_later(delay_ms, self._hurried.set)
+        try:
+            await self._hurried.wait()
+        finally:
+            timer.cancel()
 
     async def _connect_and_serve(self) -> None:
         self.mine = await self._worker.run(account.load)

@@ -56,6 +56,11 @@ class Joined:
         return f"Joined({self.folder.name!r}, device={self.device})"
 
 
+def as_existing(wish: Wish) -> Wish:
+    """Return the same wish, for an account that exists."""
+    return replace(wish, existing=True)
+
+
 def read_link(text: str) -> Link:
     """Parse an invite or contact link.
 
