@@ -22,6 +22,7 @@ from chatd.committer import Committer
 from chatd.control import SOCKET_NAME, ControlServer
 from chatd.delivery import Delivery
 from chatd.environment import Environment, Listener
+from chatd.errors import ListenError
 from chatd.folder import InstanceLock, open_folder
 from chatd.hub import RECONNECT_MS, Hub
 from chatd.identity import Identity, load_or_create
@@ -47,10 +48,6 @@ READERS: Final = 2
 _RESERVE_MS: Final = 1_000
 """How often a full disk is looked at again."""
 _POLL_MS: Final = 10
-
-
-class ListenError(Exception):
-    """An address cannot be listened on; the message says which and why."""
 
 
 class Core:

@@ -23,7 +23,7 @@ class ClientConnection(Connection):
         Raises:
             LocalProtocolError: The op is not ours to send, or not legal in this state.
         """
-        if self._pipelining and self._state is State.AUTHENTICATING:
+        if self._pipelining and self._state is State.AUTHENTICATING and op is not Op.BYE:
             if op in self._incoming or op not in MOVES[State.READY]:
                 raise LocalProtocolError(f"{op.name} must not be sent behind LOGIN")
             return frame

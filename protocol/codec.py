@@ -2,9 +2,10 @@
 
 Decoding raises only :class:`protocol.errors.RemoteProtocolError`; encoding a message that does not
 fit its declaration raises :class:`protocol.errors.LocalProtocolError`. Maps, extension types,
-trailing bytes, integers over 2**53 - 1 and arrays longer than the op declares are refused; the
-memory that a body can make the decoder take is at most 64 times its size (an empty array is one
-byte on the wire and 56 in Python, plus its slot).
+trailing bytes and arrays longer than the op declares are refused wherever they stand.
+
+A body can make the decoder take at most 64 times its size, and besides, for a moment, as many
+unfinished arrays as MessagePack may nest (1,024) of the op's longest list: 0.6 MiB in a server.
 
 Source: docs/protocol.md, "Bodies".
 """
@@ -28,12 +29,17 @@ HEADER: Final = Struct(">IB")
 LENGTH: Final = Struct(">I")
 
 _LONGEST_TEXT: Final = 512
-"""No declared text is longer than 256 bytes."""
+"""No declared text is longer than 256 bytes; a newer peer's unknown fields may be."""
 
 
 def _refuse_extension(code: int, data: bytes) -> NoReturn:
     # An empty extension passes max_ext_len=0.
     raise ValueError("extension types are not used")
+
+
+def _refuse_map(value: object) -> NoReturn:
+    # An empty map passes max_map_len=0.
+    raise ValueError("maps are not used")
 
 
 def strict_unpacker(longest_list: int, longest_bin: int) -> Callable[[bytes | memoryview], object]:
@@ -48,6 +54,7 @@ def strict_unpacker(longest_list: int, longest_bin: int) -> Callable[[bytes | me
         raw=False,
         strict_map_key=True,
         ext_hook=_refuse_extension,
+        object_hook=_refuse_map,
         max_str_len=_LONGEST_TEXT,
         max_bin_len=longest_bin,
         max_array_len=longest_list,

@@ -19,6 +19,7 @@ from protocol.errors import (
     ERRORS,
     FrameTooLarge,
     LocalProtocolError,
+    Malformed,
     RemoteProtocolError,
     UnexpectedFrame,
     UnknownOp,
@@ -60,7 +61,8 @@ class Connection:
         self._need_bytes = 4
         self._incoming = _SENT_BY[Role(1 - self.ROLE)]
         self.failure: RemoteProtocolError | None = None
-        self.held = False
+        """The peer's first error; nothing is parsed behind it."""
+        self.held: bool
         """True while the outcome of a login is pending: received bytes are kept, not parsed."""
         self._enter(State.CONNECTED)
 
@@ -83,7 +85,10 @@ class Connection:
         Returns:
             Messages in wire order. A peer's error does not raise: what came before it is
             returned, the rest is discarded, :attr:`failure` is set and the state is CLOSED.
+            Once CLOSED, whatever the reason, input is ignored and changes nothing.
         """
+        if self._state is State.CLOSED:
+            return []
         if self._buffer or self.held:
             self._buffer += data
             if self.held:
@@ -98,8 +103,10 @@ class Connection:
         try:
             while end - position >= 4:
                 (size,) = LENGTH.unpack_from(data, position)
-                if size > self._limit_bytes or not size:
+                if size > self._limit_bytes:
                     raise FrameTooLarge(size, self._limit_bytes)
+                if not size:
+                    raise Malformed(0, "a frame of length zero has no op")
                 if end - position == 4:
                     need_bytes = 5
                     break
@@ -152,18 +159,20 @@ class Connection:
     def fail(self, error: RemoteProtocolError) -> None:
         """Record the peer's error and close; only the first one counts."""
         if self.failure is None:
+            # It outlives this call, and its frames would keep the input and the caller's
+            # receive buffer alive.
+            error.__context__ = error.__traceback__ = None
             self.failure = error
         self.close()
 
     def close(self) -> None:
         """The transport is gone, or about to go: nothing is sent or received any more."""
-        self._buffer = bytearray()
         self._enter(State.CLOSED)
 
     def _keep(self, data: bytes | memoryview, position: int, need_bytes: int) -> None:
+        self._need_bytes = need_bytes
         if position < len(data):
             self._buffer += data[position:]
-            self._need_bytes = need_bytes
             self._check_held()
 
     def _check_held(self) -> None:
@@ -176,8 +185,12 @@ class Connection:
         raise UnknownOp(op)
 
     def _enter(self, state: State) -> None:
-        # The only place that assigns these three.
+        # The only place that assigns these. A move ends a hold: all answers to a login but
+        # SCRAM_CHALLENGE, and every way to close, are moves.
         self._state = state
+        self.held = False
+        if state is State.CLOSED:
+            self._buffer = bytearray()
         self._moves = MOVES[state]
         self._limit_bytes = frame_limit_bytes(state)
 

@@ -1,12 +1,8 @@
 """The server's side of a connection: holds the input while the outcome of a login is pending."""
 
-from typing import Final
-
 from protocol.connection import Connection
 from protocol.declare import Message
 from protocol.ops import Op, Role
-
-_RELEASES: Final = frozenset({Op.ACCEPTED, Op.SCRAM_CHALLENGE, Op.ERROR})
 
 
 class ServerConnection(Connection):
@@ -17,8 +13,12 @@ class ServerConnection(Connection):
     ROLE = Role.SERVER
 
     def send(self, message: Message) -> bytes:
-        """Check and encode; a login's answer ends the hold: then call ``receive_data(b"")``."""
+        """Check and encode; a login's answer ends the hold: then call ``receive_data(b"")``.
+
+        Raises:
+            LocalProtocolError: See :meth:`Connection.send`.
+        """
         frame = super().send(message)
-        if self.held and message.OP in _RELEASES:
-            self.held = False
+        if self.held and message.OP is Op.SCRAM_CHALLENGE:
+            self.held = False  # the one answer that does not move the state
         return frame

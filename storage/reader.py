@@ -28,7 +28,7 @@ from storage.types import (
 
 _MOST_SENDERS: Final = 10_000
 """Device names kept for history pages; a name never changes its device."""
-_ENTRY_OVERHEAD_BYTES: Final = 64
+_ENTRY_OVERHEAD_BYTES: Final = 112
 """What an encoded entry needs beside its body, header and sender's name, at most."""
 
 _ENTRY = (
@@ -258,7 +258,9 @@ class Reader:
         )
         for seq, device_id, n, at_ms, header, message_id, body, body_hash, removed, chain in rows:
             user, number = self._sender(device_id)
-            size_bytes += len(header) + len(body or b"") + len(user) * 4 + _ENTRY_OVERHEAD_BYTES
+            size_bytes += (
+                len(header) + len(body or b"") + len(user.encode()) + _ENTRY_OVERHEAD_BYTES
+            )
             if entries and size_bytes > max_bytes:
                 if order == "DESC":
                     entries.reverse()
