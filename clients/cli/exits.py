@@ -14,6 +14,7 @@ UNREACHABLE: Final = 69
 TEMPORARY: Final = 75
 INTERRUPTED: Final = 130
 OUTPUT_CLOSED: Final = 141
+TERMINATED: Final = 143
 
 MEANINGS: Final[dict[int, str]] = {
     OK: "done",
@@ -26,6 +27,7 @@ MEANINGS: Final[dict[int, str]] = {
     TEMPORARY: "may work later; a message is queued and leaves with the next connection",
     INTERRUPTED: "interrupted (Ctrl-C)",
     OUTPUT_CLOSED: "whoever read the output has gone",
+    TERMINATED: "terminated (SIGTERM)",
 }
 
 _BY_CODE: Final[dict[str, int]] = {

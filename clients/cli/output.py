@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncGenerator, Coroutine
 
 import click
 
 from clients.cli import rows
-from clients.cli.exits import INTERRUPTED, OUTPUT_CLOSED, Failed, failed
+from clients.cli.exits import INTERRUPTED, OUTPUT_CLOSED, TERMINATED, Failed, failed
 from clients.cli.render import as_json, as_text
 from clients.cli.rows import Row
 from clients.cli.settings import Settings
@@ -44,9 +45,15 @@ def run(settings: Settings, work: Coroutine[object, object, None]) -> None:
         sys.exit(OUTPUT_CLOSED)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
+    except asyncio.CancelledError:
+        sys.exit(TERMINATED)
 
 
 async def _started(work: Coroutine[object, object, None]) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    # Leave the server and let the store go, as after Ctrl-C.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await work
 
 

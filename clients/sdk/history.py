@@ -9,7 +9,7 @@ from clients.sdk.conversations import Conversation
 from clients.sdk.errors import InvalidInput, NotFound
 from clients.sdk.events import Message
 from clients.sdk.inbound import Inbound, PageOf
-from clients.sdk.session import Session
+from clients.sdk.session import PAGE_BYTES, PAGE_ENTRIES, Session
 from clients.sdk.store import Store
 from clients.sdk.worker import StoreWorker
 from protocol import derive, limits
@@ -110,8 +110,8 @@ class Historian:
                         c.conversation,
                         _OLDER,
                         c.lowest,
-                        limits.MAX_PAGE_ENTRIES,
-                        limits.MAX_PAGE_BYTES,
+                        PAGE_ENTRIES,
+                        PAGE_BYTES,
                     )
                 ),
             )

@@ -165,9 +165,11 @@ class Inbound:
         if not log.link(c, entry):
             self._broken(c, entry.seq)
         log.remove_target(self._store, c, entry)
-        self._out.acks[c.conversation] = c.position
         if entry.user == self._user and entry.device == self._device:
+            # Its own are not acknowledged by themselves: the next one from another covers them.
             self._left_outbox(c, entry)
+        else:
+            self._out.acks[c.conversation] = c.position
         self._out.events.append(MessageReceived(log.as_message(c, self._user, entry)))
 
     def _left_outbox(self, c: Conversation, entry: Entry) -> None:

@@ -30,6 +30,9 @@ from protocol.messages.session import Bye, Error, GoAway, Ok, Ping, Pong
 
 MAX_PULLS: Final = 2
 """The wire allows four reads: the others are SYNC and the user's own look back."""
+PAGE_ENTRIES: Final = 256
+PAGE_BYTES: Final = 49_152
+"""Asked for at a time: well under what the wire allows, which an older server may bound lower."""
 DRAIN_MS: Final = 10_000
 """After GOAWAY the server closes within seconds; one that does not is left."""
 
@@ -239,8 +242,8 @@ class Session:
                     conversation,
                     0,
                     pull.position,
-                    limits.MAX_PAGE_ENTRIES,
-                    limits.MAX_PAGE_BYTES,
+                    PAGE_ENTRIES,
+                    PAGE_BYTES,
                 )
             )
 

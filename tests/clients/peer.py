@@ -6,7 +6,7 @@ plays the usual opening.
 
 import asyncio
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -36,8 +36,7 @@ class Wire(asyncio.Protocol):
         self.inbox: asyncio.Queue[Message | None] = asyncio.Queue()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
         self.peer.accepted.put_nowait(self)
 
     def data_received(self, data: bytes) -> None:
