@@ -140,9 +140,9 @@ class Inbound:
         entry = event.entry
         c = self._find(event.conversation)
         if c is None:
-            if derive.direct_id(self._user, entry.user) != event.conversation:
-                # Begun by another device of ours, or of a kind that this version does not know.
-                self._out.unknown = self._out.unknown or entry.user == self._user
+            if derive.direct_id(self._user, entry.user) != event.conversation or entry.seq != 1:
+                # Begun by another device of ours, or long ago: SYNC tells with whom, from where.
+                self._out.unknown = True
                 return
             c = conversations.create(
                 self._store, event.conversation, entry.user, 0, event.conversation
@@ -243,9 +243,9 @@ class Inbound:
         c = self._find(item.conversation)
         if c is None:
             return
-        c.first_seq = item.page.first_seq
+        c.first_seq, boundary = item.page.first_seq, c.lowest
         if not log.prepend(self._store, c, item.page.entries, item.page.anchor):
-            self._broken(c, c.lowest)
+            self._broken(c, boundary)
         if not item.page.more:
             c.first_seq = max(c.first_seq, c.lowest)
 

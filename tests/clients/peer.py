@@ -5,6 +5,8 @@ plays the usual opening.
 """
 
 import asyncio
+import ssl
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
@@ -87,7 +89,11 @@ class Wire(asyncio.Protocol):
 class Peer:
     """A listening server with an identity."""
 
-    def __init__(self, server: asyncio.Server | None = None) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate)
         self.accepted: asyncio.Queue[Wire] = asyncio.Queue()
         self.key = Ed25519PrivateKey.from_private_bytes(b"K" * 32)
         self.tls_key_hash = derive.ZERO_HASH
@@ -96,7 +102,7 @@ class Peer:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Wire(self), "127.0.0.1", 0)
+        self._server = await loop.create_server(lambda: Wire(self), "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
