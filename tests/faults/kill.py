@@ -51,7 +51,8 @@ async def _run(options: Options, folder: Path) -> Outcome:
             raise ScenarioFailed("the server did not stop cleanly")
     verdict = check(company.records)
     seconds = round(time.perf_counter() - begun, 1)
-    return Outcome(verdict, {**kinds, "seconds": seconds})
+    repeated = sum(device.repeated for device in company.devices)
+    return Outcome(verdict, {"repeated": repeated, **kinds, "seconds": seconds})
 
 
 async def _disturb(kind: str, server: ServerProcess, company: Company, random: Random) -> None:

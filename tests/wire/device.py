@@ -109,6 +109,7 @@ class OutboxDevice:
         self.device = Device(credential.user, credential.device)
         self.talks = {cid: Talk(at, cid, user) for at, (cid, user) in enumerate(peers.items(), 1)}
         self.acknowledged = 0  # SENTs received
+        self.repeated = 0  # sends repeated because their outcome was unknown or a refusal
         self.talking = True  # makes up new messages
         self._by_number = {talk.number: talk for talk in self.talks.values()}
         self._credential = credential
@@ -207,6 +208,7 @@ class OutboxDevice:
         assert self._stream is not None
         talk.refused = False
         talk.unanswered = len(talk.outbox)
+        self.repeated += talk.unanswered
         for pending in talk.outbox:
             self._stream.write(Op.SEND, pending.frame)
 
