@@ -323,9 +323,10 @@ def _add_device(
     device_id = writer.connection.last_insert_rowid()
     # A new device's cursors are the heads at its registration; older entries come by HISTORY.
     writer.flush()
+    writer.places.index()
     writer.connection.execute(
         "INSERT INTO cursors SELECT conv_id, ?,"
-        " coalesce((SELECT max(seq) FROM log l WHERE l.conv_id = m.conv_id), 0), 0, 0"
+        " coalesce((SELECT max(seq) FROM log_index i WHERE i.conv_id = m.conv_id), 0), 0, 0"
         " FROM members m WHERE user_id = ?",
         (device_id, user.id),
     )

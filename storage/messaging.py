@@ -23,6 +23,7 @@ from storage.commands import (
     Refused,
     Result,
 )
+from storage.places import IDS
 from storage.state import Conversation, Cursor, Device, Member
 from storage.types import ConversationKind, UserState
 
@@ -109,6 +110,7 @@ def append(writer: Writer, command: Command) -> Result:
         sha256(command.body).digest(),
     )
     writer.log.add(
+        writer.places.give(conversation.id),
         conversation.id,
         seq,
         device.id,
@@ -188,8 +190,7 @@ def find_conversation(writer: Writer, cid: bytes) -> Conversation | None:
         return None
     conv_id, kind, first_seq = row
     head, chain, at_ms = writer.connection.execute(
-        "SELECT seq, chain, at_ms FROM log WHERE conv_id = ? ORDER BY seq DESC LIMIT 1",
-        (conv_id,),
+        "SELECT seq, chain, at_ms FROM log WHERE id = ?", (writer.places.newest(conv_id),)
     ).get or (0, cid, 0)
     members: dict[int, Member] = {}
     is_open = True
@@ -248,7 +249,7 @@ def _senders(
     missing = conversation.members.keys() - {but}
     for (user_id,) in writer.connection.execute(
         "SELECT d.user_id FROM log l JOIN devices d ON d.id = l.device_id"
-        " WHERE l.conv_id = ? AND l.seq BETWEEN ? AND ? ORDER BY l.seq DESC",
+        f" WHERE l.id IN {IDS} ORDER BY l.id DESC",
         (conversation.id, max(low, high - _MOST_SEARCHED) + 1, high),
     ):
         if user_id != but:
@@ -302,8 +303,8 @@ def _repeat(writer: Writer, conversation: Conversation, cursor: Cursor, command:
     seq, n = cursor.last_seq, cursor.last_n
     while True:
         prev_seq, message_id, at_ms, chain = writer.connection.execute(
-            "SELECT prev_seq, message_id, at_ms, chain FROM log WHERE conv_id = ? AND seq = ?",
-            (conversation.id, seq),
+            f"SELECT prev_seq, message_id, at_ms, chain FROM log WHERE id IN {IDS}",
+            (conversation.id, seq, seq),
         ).get
         if n == command.n:
             break
@@ -320,8 +321,8 @@ def _remove(
     writer.flush()
     row = writer.connection.execute(
         "SELECT l.id, l.body, d.user_id FROM log l JOIN devices d ON d.id = l.device_id"
-        " WHERE l.conv_id = ? AND l.seq = ?",
-        (conversation.id, target),
+        f" WHERE l.id IN {IDS}",
+        (conversation.id, target, target),
     ).get
     if row is None:
         return Refusal.TARGET_INVALID

@@ -40,6 +40,7 @@ from storage.commands import (
 )
 from storage.database import open_writer
 from storage.errors import translate, translated
+from storage.places import Places
 from storage.rows import RowBuffer
 from storage.schema import migrate
 from storage.state import Conversation, Device, User
@@ -88,9 +89,9 @@ class Writer:
         self.conversations: OrderedDict[bytes, Conversation] = OrderedDict()
 
         self.log = RowBuffer(
-            "INSERT INTO log (conv_id, seq, device_id, n, prev_seq, at_ms, commit_no,"
+            "INSERT INTO log (id, conv_id, seq, device_id, n, prev_seq, at_ms, commit_no,"
             " message_id, header, body, chain) VALUES ",
-            11,
+            12,
         )
         self.cursors = RowBuffer(
             "INSERT INTO cursors (conv_id, device_id, acked, last_n, last_seq) VALUES ",
@@ -106,11 +107,14 @@ class Writer:
             " read_own = excluded.read_own, read_public = excluded.read_public,"
             " changed = excluded.changed",
         )
+        self.dirty = messaging.Dirty()
         with translated():
             self.commit_no = self.connection.execute(
                 "SELECT value FROM meta WHERE key = 'commit_no'"
             ).get
-        self.dirty = messaging.Dirty()
+            self.places = Places(self.connection)
+            with self.connection:
+                self.places.index()
 
     def apply(self, batch: Sequence[Command]) -> list[Result]:
         """Begin a transaction and decide every command of the batch, in order.
@@ -126,6 +130,7 @@ class Writer:
             self.commit_no += 1
             results = [_HANDLERS[type(command)](self, command) for command in batch]
             self.flush()
+            self.places.index_if_due()
             self.trim()
             self.connection.execute(
                 "UPDATE meta SET value = ? WHERE key = 'commit_no'", (self.commit_no,)
@@ -155,6 +160,7 @@ class Writer:
             self.commit_no = self.connection.execute(
                 "SELECT value FROM meta WHERE key = 'commit_no'"
             ).get
+            self.places.reload()
             accounts.reload(self)
 
     def flush(self) -> None:
