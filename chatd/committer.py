@@ -115,7 +115,7 @@ class Committer:
     def _attempt(self, commands: list[Command], callbacks: list[Callback], *, again: bool) -> None:
         try:
             results = self._writer.apply(commands)
-        except StorageError as error:
+        except Exception as error:  # noqa: BLE001  a bug must end the service as well
             self._undo(error, commands, callbacks, again)
             return
 

@@ -1,4 +1,4 @@
-"""Upkeep of the database when no batch follows that could bring it about."""
+"""Upkeep when no batch follows that could bring it about; the end when a batch breaks the writer."""
 
 from pathlib import Path
 
@@ -62,5 +62,27 @@ async def test_removed_body_leaves_the_log_file_when_no_batch_follows(tmp_path: 
     await settle()
     assert not removed()
     assert (holding(tmp_path, b"secret"), failures) == ([], [])
+    environment.close()
+    engine.close()
+
+
+@pytest.mark.asyncio
+async def test_service_ends_when_a_batch_breaks_the_writer(tmp_path: Path) -> None:
+    def broken(*_: object) -> bytes:
+        raise RuntimeError("a bug")
+
+    failures: list[StorageError] = []
+    environment = Environment(1)
+    engine = SqliteEngine(tmp_path, now_ms=Clock(), chain=broken, reserve_mib=1)
+    committer = Committer(environment, engine, most_queued=9, on_failure=failures.append)
+    romeo = await committer.run(registration("romeo"))
+    await committer.run(registration("juliet"))
+    assert isinstance(romeo, Enrolled)
+    answers: list[Result] = []
+    committer.submit(append(romeo.device, "juliet", 1), answers.append)
+    await environment.wait(lambda done: environment.call_soon(done, None))
+    await environment.call(environment.writer, lambda: None)
+    assert [str(failure) for failure in failures] == ["the writer failed (RuntimeError)"]
+    assert answers == []
     environment.close()
     engine.close()
