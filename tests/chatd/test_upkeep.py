@@ -1,4 +1,4 @@
-"""Upkeep when no batch follows that could bring it about; the end when a batch breaks the writer."""
+"""Upkeep when no batch follows to bring it about; the end when a batch breaks the writer."""
 
 from pathlib import Path
 
