@@ -209,6 +209,7 @@ class Server:
 
     def _keep_reserve(self) -> None:
         self._environment.call_later(_RESERVE_MS, self._keep_reserve)
+        self.core.committer.maintain()
 
         def done(held: bool, error: BaseException | None) -> None:
             if isinstance(error, StorageError) and not isinstance(error, StorageFull):

@@ -247,16 +247,18 @@ def _senders(
     writer.flush()
     found: set[int] = set()
     missing = conversation.members.keys() - {but}
-    for (user_id,) in writer.connection.execute(
+    rows = writer.connection.execute(
         "SELECT d.user_id FROM log l JOIN devices d ON d.id = l.device_id"
         f" WHERE l.id IN {IDS} ORDER BY l.id DESC",
         (conversation.id, max(low, high - _MOST_SEARCHED) + 1, high),
-    ):
+    )
+    for (user_id,) in rows:
         if user_id != but:
             found.add(user_id)
             missing.discard(user_id)
         if not missing:  # mostly after an entry or two: a device that was away names many at once
             break
+    rows.close()  # an open cursor would keep the log file from being emptied
     return tuple(found)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from protocol.derive import chain_entry, direct_id
 from protocol.messages.messaging import Entry
-from storage.commands import Acknowledge, Appended, Command, Refusal
+from storage import schema
+from storage.commands import Acknowledge, Appended, Command, LoggedIn, Login, Refusal
 from storage.errors import StorageError, StorageFailed, StorageFull
 from storage.state import Device
 from tests.storage.faulty_vfs import (
@@ -157,6 +158,48 @@ def test_reader_reports_a_disk_that_cannot_be_read(
     disk.faults.read = None
     assert reader.check() == []  # its snapshot was not left open
     reader.close()
+
+
+def test_writer_reports_a_disk_that_cannot_be_read(
+    store: Store, pair: tuple[Device, Device], disk: FaultyVFS
+) -> None:
+    store.reopen()  # nothing is in memory
+    disk.faults.read = bad_read
+    error = attempt(store, Login("romeo", 1, 1))
+    assert type(error) is StorageFailed
+    assert "SQLITE_IOERR" in str(error)
+    disk.faults.read = None
+    store.engine.writer.rollback()
+    assert isinstance(store.do(Login("romeo", 1, 1)), LoggedIn)
+
+
+def test_database_is_not_made_when_the_disk_is_full(tmp_path: Path, disk: FaultyVFS) -> None:
+    disk.faults.write = no_space
+    with pytest.raises(StorageFull, match="make room"):
+        Store(tmp_path)
+    disk.faults.write = None
+    store = Store(tmp_path)
+    store.register("romeo")
+    store.close()
+
+
+def test_old_database_stays_when_there_is_no_room_for_its_snapshot(
+    tmp_path: Path, disk: FaultyVFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.register("romeo")
+    store.close()
+    disk.faults.write, disk.faults.suffix = no_space, ".tmp"
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
+        with pytest.raises(StorageFull):
+            Store(tmp_path)
+    assert disk.faults.raised
+    assert [path.name for path in tmp_path.iterdir()] == ["chatd.db"]
+    disk.faults.write = None
+    store = Store(tmp_path)
+    assert [user.name for user in store.reader.users()] == ["romeo"]
+    store.close()
 
 
 def test_everything_committed_is_there_after_a_power_cut_at_any_moment(

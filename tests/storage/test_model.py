@@ -234,7 +234,7 @@ def plain(result: Result) -> object:
 
 
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     derandomize=True,  # the same examples every time
     database=None,

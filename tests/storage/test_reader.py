@@ -15,7 +15,7 @@ from storage.commands import Acknowledge
 from storage.reader import Reader
 from storage.state import Device
 from storage.types import HistoryPage
-from tests.storage.helpers import DELETION, START_MS, Store, append, verifier
+from tests.storage.helpers import DELETION, PLAIN, START_MS, Store, append, verifier
 
 CID = direct_id("juliet", "romeo")
 BIG = 2**53 - 1
@@ -202,16 +202,22 @@ def test_every_page_fits_in_a_frame_when_entries_are_as_large_as_can_be(store: S
     cid = direct_id(name, "juliet")
     store.clock.ms = BIG
     header = bytes(limits.MAX_HEADER_BYTES)
-    n = 0
     sizes = [limits.MAX_BODY_BYTES] * 2 + [0] * 600 + [29_000] * 3
-    for size in sizes:
-        n += 1
-        store.do(append(sender, "juliet", n, header=header if size else b"\x90", body=bytes(size)))
-    for target in range(3, 603):
-        n += 1
-        store.do(append(sender, "juliet", n, header=DELETION, body=b"", removes=target))
+    store.batch(
+        *[
+            append(sender, "juliet", n, header=header if size else PLAIN, body=bytes(size))
+            for n, size in enumerate(sizes, 1)
+        ]
+    )
+    first, n = len(sizes) + 1, len(sizes) + 600
+    store.batch(
+        *[
+            append(sender, "juliet", i, header=DELETION, body=b"", removes=3 + i - first)
+            for i in range(first, n + 1)
+        ]
+    )
     largest = 0
-    for position in range(0, n, 7):
+    for position in range(0, n, 29):
         for found in (
             page(store, reader, cid=cid, after=position, entries=limits.MAX_PAGE_ENTRIES),
             page(store, reader, cid=cid, before=position + 2, entries=limits.MAX_PAGE_ENTRIES),
