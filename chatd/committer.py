@@ -128,6 +128,8 @@ class Committer:
         self._environment.writer.submit(self._writer.commit, committed)
 
     def _publish(self, callbacks: list[Callback], results: list[Result]) -> None:
+        if self._failed:
+            return  # a copy failed meanwhile: what this batch left on the disk is in doubt
         self.batches += 1
         for callback, result in zip(callbacks, results, strict=True):
             try:

@@ -12,6 +12,11 @@ from storage.state import Conversation
 from storage.writer import Writer
 
 
+def raise_next(errors: list[Exception] | list[StorageError]) -> None:
+    if errors:
+        raise errors.pop(0)
+
+
 class Disk:
     """What happens to the next commits, reads and copies."""
 
@@ -25,7 +30,13 @@ class Disk:
         """Raised by the next commits, in turn."""
         self.apply_errors: list[StorageError] = []
         self.read_errors: list[Exception] = []
-        self.copy_errors: list[Exception] = []
+        self.copy_errors: list[StorageError] = []
+        self.finish_errors: list[StorageError] = []
+        self.reserve_errors: list[StorageError] = []
+        self.release_errors: list[StorageError] = []
+        self._copy_free = threading.Event()
+        self._copy_free.set()
+        self.commits_done = 0
         self.copy_wanted = False
         self.has_room = True
         """Whether the reserve can be held."""
@@ -46,13 +57,11 @@ class Disk:
 
     def commit(self) -> None:
         self._free.wait()
-        if self.commit_errors:
-            raise self.commit_errors.pop(0)
+        raise_next(self.commit_errors)
 
     def apply(self, batch: Sequence[Command]) -> None:
         self.batches.append(list(batch))
-        if self.apply_errors:
-            raise self.apply_errors.pop(0)
+        raise_next(self.apply_errors)
 
     def hold_reads(self) -> None:
         """Let reads be done, and none return until :meth:`release_reads`."""
@@ -61,9 +70,26 @@ class Disk:
     def release_reads(self) -> None:
         self._reads_free.set()
 
+    def hold_copy(self) -> None:
+        """Let no copy return until :meth:`release_copy`."""
+        self._copy_free.clear()
+
+    def release_copy(self) -> None:
+        self._copy_free.set()
+
+    def release_all(self) -> None:
+        """Hold nothing any more."""
+        self.release()
+        self.release_copy()
+        self.release_reads()
+
+    def copy(self) -> None:
+        self.copy_wanted = False
+        self._copy_free.wait()
+        raise_next(self.copy_errors)
+
     def before_read(self) -> None:
-        if self.read_errors:
-            raise self.read_errors.pop(0)
+        raise_next(self.read_errors)
 
     def after_read(self) -> None:
         self.reads_done += 1
@@ -100,6 +126,7 @@ class DiskWriter:
     def commit(self) -> None:
         self._disk.commit()
         self._writer.commit()
+        self._disk.commits_done += 1
 
     def rollback(self) -> None:
         self._writer.rollback()
@@ -122,10 +149,12 @@ class DiskEngine:
         return FailingReader(self._engine.reader(), self._disk)  # type: ignore[return-value]  # all of it is forwarded
 
     def hold_reserve(self) -> bool:
+        raise_next(self._disk.reserve_errors)
         self._disk.reserve_held = self._disk.has_room
         return self._disk.has_room
 
     def release_reserve(self) -> None:
+        raise_next(self._disk.release_errors)
         self._disk.reserve_held = False
         self._engine.release_reserve()
 
@@ -133,12 +162,11 @@ class DiskEngine:
         return self._disk.copy_wanted or self._engine.wants_copy()
 
     def copy(self) -> None:
-        self._disk.copy_wanted = False
-        if self._disk.copy_errors:
-            raise self._disk.copy_errors.pop(0)
+        self._disk.copy()
         self._engine.copy()
 
     def finish_copy(self) -> None:
+        raise_next(self._disk.finish_errors)
         self._engine.finish_copy()
 
     def close(self) -> None:

@@ -263,15 +263,11 @@ async def open_house(
     await house.server.start()
     try:
         yield house
+    finally:
+        disk.release_all()
         for actor in house.actors:
             actor.drop()
         await house.server.drain()
-    finally:
-        disk.release()
-        disk.release_reads()
-        if core.failed.is_set():
-            house.server.abort()
-        await core.idle()
         core.close()
 
 
