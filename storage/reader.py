@@ -172,7 +172,7 @@ class Reader:
                 more = last < stop if order == "ASC" else first > start
             else:
                 first, more = start, False
-            anchor = anchor_row or self._chain_at(conv_id, cid, min(first - 1, head))
+            anchor = anchor_row or self._chain_at(conv_id, cid, min(first - 1, high))
         return HistoryPage(low, high, anchor, tuple(entries), more)
 
     def sync(self, user_id: int, device_id: int, since: int, page: int, *, most: int) -> SyncPage:
@@ -256,19 +256,25 @@ class Reader:
             _ENTRY + f"AND seq BETWEEN ? AND ? ORDER BY seq {order} LIMIT ?",
             (conv_id, start, stop, most),
         )
-        for seq, device_id, n, at_ms, header, message_id, body, body_hash, removed, chain in rows:
-            user, number = self._sender(device_id)
-            size_bytes += (
-                len(header) + len(body or b"") + len(user.encode()) + _ENTRY_OVERHEAD_BYTES
-            )
-            if entries and size_bytes > max_bytes:
-                if order == "DESC":
-                    entries.reverse()
-                    return entries, chain
-                break
-            entries.append(
-                LogEntry(seq, user, number, n, at_ms, header, message_id, body, body_hash, removed)
-            )
+        try:
+            for seq, device_id, n, at_ms, header, message_id, body, digest, removed, chain in rows:
+                user, number = self._sender(device_id)
+                size_bytes += (
+                    len(header) + len(body or b"") + len(user.encode()) + _ENTRY_OVERHEAD_BYTES
+                )
+                if entries and size_bytes > max_bytes:
+                    if order == "DESC":
+                        entries.reverse()
+                        return entries, chain
+                    break
+                entries.append(
+                    LogEntry(seq, user, number, n, at_ms, header, message_id, body, digest, removed)
+                )
+        finally:
+            # Left to the garbage collector, a cursor that was not read to its end can outlive the
+            # transaction (apsw 3.54 keeps a reference when another statement runs meanwhile, as in
+            # _sender), and this connection would then read its snapshot for ever.
+            rows.close()
         if order == "DESC":
             entries.reverse()
         return entries, None

@@ -44,7 +44,7 @@ class Verdict:
     unknown: int = 0
     """Sends whose outcome their client never learnt."""
     lost: int = 0
-    """Acknowledged, and not in the list; or a head fell behind what had been read."""
+    """Acknowledged, and not in the list; or a head or last ``n`` fell behind what had been told."""
     duplicated: int = 0
     """One message at two places, or one place pushed twice within a session."""
     reordered: int = 0
@@ -92,9 +92,9 @@ class _Conversation:
     # By reader.
     position: dict[Device, int] = field(default_factory=dict)
     pushed: dict[Device, int] = field(default_factory=dict)
-    acked_cursor: dict[Device, int] = field(default_factory=dict)
-    head: dict[Device, int] = field(default_factory=dict)
-    last_n: dict[Device, int] = field(default_factory=dict)
+    stored_n: dict[Device, int] = field(default_factory=dict)
+    told: dict[Device, tuple[int, int, int]] = field(default_factory=dict)
+    floor: dict[Device, tuple[int, int, int]] = field(default_factory=dict)
     # By user, and by (observer, user): what must not be fallen below.
     acknowledged: dict[str, int] = field(default_factory=dict)
     live_mark: dict[tuple[Device, str], tuple[int, int]] = field(default_factory=dict)
@@ -149,6 +149,13 @@ class _Checker:
             for key, mark in conversation.known_mark.items():
                 if key[0] == record.device:
                     conversation.floor_mark[key] = mark
+            # A page of SYNC may be older than what was pushed meanwhile, but not than the session.
+            head, acked, last_n = conversation.told.get(record.device, (0, 0, 0))
+            conversation.floor[record.device] = (
+                max(head, conversation.position.get(record.device, 0)),
+                acked,
+                max(last_n, conversation.stored_n.get(record.device, 0)),
+            )
 
     def _on_started(self, record: Started) -> None:
         conversation = self._of(record.conversation)
@@ -184,6 +191,8 @@ class _Checker:
                 f"{_name(send)} was acknowledged at seq {send.seq} and at {record.seq}",
             )
         conversation.highest_acked = max(conversation.highest_acked, record.seq)
+        stored = conversation.stored_n
+        stored[record.device] = max(stored.get(record.device, 0), record.n)
 
     def _on_refused(self, record: Refused) -> None:
         send = self._of(record.conversation).sends.get((record.device, record.message_id))
@@ -251,22 +260,21 @@ class _Checker:
 
     def _on_head(self, record: Head) -> None:
         conversation, device = self._of(record.conversation), record.device
-        position = conversation.position.get(device, 0)
-        last = max(conversation.head.get(device, 0), position)
-        if record.head < last:
-            self._find("lost", record.conversation, f"head {record.head}, but {last} was seen")
-        conversation.head[device] = max(last, record.head)
-        for name, known, value in (
-            ("cursor", conversation.acked_cursor, record.acked),
-            ("last n", conversation.last_n, record.last_n),
+        floor = conversation.floor.get(device, (0, 0, 0))
+        told = (record.head, record.acked, record.last_n)
+        for kind, name, before, now in zip(
+            ("lost", "regressions", "lost"),
+            ("the head", "the cursor", "the last n"),
+            floor,
+            told,
+            strict=True,
         ):
-            if value < known.get(device, 0):
-                self._find(
-                    "regressions",
-                    record.conversation,
-                    f"{name} of {_who(device)} fell from {known[device]} to {value}",
-                )
-            known[device] = max(known.get(device, 0), value)
+            if now < before:
+                text = f"{name} told to {_who(device)} fell from {before} to {now}"
+                self._find(kind, record.conversation, text)
+        known = conversation.told.get(device, (0, 0, 0))
+        head, acked, last_n = (max(pair) for pair in zip(known, told, strict=True))
+        conversation.told[device] = (head, acked, last_n)
 
     # The pass over the finished lists.
 
