@@ -11,7 +11,6 @@ from clients.sdk import account, login
 from clients.sdk.account import Account, State
 from clients.sdk.environment import Environment
 from clients.sdk.errors import (
-    CLOSED,
     RESTORED,
     REVOKED,
     AccountClosed,
@@ -35,12 +34,6 @@ _LASTING: dict[type[Stopped], State] = {
     DeviceRestored: "restored",
     DeviceRevoked: "revoked",
     AccountClosed: "closed",
-}
-
-_ADVICE: dict[State, tuple[type[Stopped], str]] = {
-    "restored": (DeviceRestored, RESTORED),
-    "revoked": (DeviceRevoked, REVOKED),
-    "closed": (AccountClosed, CLOSED),
 }
 
 
@@ -122,13 +115,15 @@ class Connector:
 
     async def _connect_and_serve(self) -> None:
         self.mine = await self._worker.run(account.load)
-        if self.mine.state in _ADVICE:
-            kind, advice = _ADVICE[self.mine.state]
-            raise kind(advice)
-        if self.mine.state != "active":
+        if self.mine.state == "restored":
+            raise DeviceRestored(RESTORED)
+        if not self.mine.device:
             raise InvalidInput("joining did not finish: repeat chat join with the same link")
         logged_in = await login.login(self._environment, self._worker, self.mine)
         try:
+            if self.mine.state != "active":
+                # Disabled for a while, and enabled again.
+                await self._worker.run(lambda store: account.activate(store, logged_in.device))
             if logged_in.tls_key_hash != self.mine.tls_key_hash:
                 await self._worker.run(
                     lambda store: account.remember_tls(store, logged_in.tls_key_hash)
@@ -146,8 +141,7 @@ class Connector:
     async def _judge(self, failure: ChatError, was_online: bool) -> ChatError:
         # A key login that fails has one answer for all causes; none of them passes by itself.
         if isinstance(failure, AuthenticationFailed) and not was_online:
-            kind, advice = _ADVICE["revoked"]
-            failure = kind(advice)
+            failure = DeviceRevoked(REVOKED)
         state = _LASTING.get(type(failure)) if isinstance(failure, Stopped) else None
         if state is not None:
             lasting = state

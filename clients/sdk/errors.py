@@ -214,8 +214,8 @@ RESTORED = (
     "new device (its history stays): chat join LINK --existing"
 )
 REVOKED = (
-    "the server no longer knows this device; enrol it anew (its history stays): "
-    "chat join LINK --existing"
+    "the server does not accept this device: it was revoked, or the account is disabled or "
+    "deleted; a revoked device is enrolled anew (its history stays): chat join LINK --existing"
 )
 CLOSED = "the account was disabled or deleted"
 REPLACED = "another process connected as this device: a copy of this home is running; stop one"

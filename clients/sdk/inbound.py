@@ -117,6 +117,8 @@ class Inbound:
                     self._refused(item)
         for c in self._open.values():
             conversations.save(self._store, c)
+            if c.conversation in self._out.acks:
+                self._out.acks[c.conversation] = c.position
             if c.behind:
                 self._out.behind[c.conversation] = c.position
         if any(isinstance(item, SyncOf) and not item.page.next for item in items):

@@ -66,7 +66,11 @@ class Link(asyncio.Protocol):
             reason = error.strerror or str(error) or "no answer in time"
             raise Unreachable(f"cannot reach {host}:{port}: {reason}") from error
         opened = link[-1]
-        opened._see_peer()
+        try:
+            opened._see_peer()
+        except ServerNotTrusted as error:
+            opened.abort(error)
+            raise
         return opened
 
     def _see_peer(self) -> None:

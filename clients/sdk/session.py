@@ -102,7 +102,9 @@ class Session:
             while True:
                 await self._handle(await self.link.receive())
         except Unreachable as error:
-            raise self._goaway or error from error
+            if self._goaway is None:
+                raise
+            raise self._goaway from error
         finally:
             self.sender.stop()
             for timer in self._timers.values():

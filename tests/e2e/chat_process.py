@@ -33,7 +33,7 @@ class Person:
         }
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
-        return [sys.executable, "-m", "clients.cli.__main__", *arguments]
+        return [sys.executable, "-m", "clients.cli", *arguments]
 
     def run(
         self, *arguments: str, stdin: str = "", **environment: str
@@ -62,6 +62,16 @@ class Person:
     def history(self, peer: "Person", limit: int = 1000) -> list[Row]:
         """Return the messages with somebody."""
         return self.rows("history", peer.user, "--limit", str(limit))
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command that is fed and read while it runs."""
+        return subprocess.Popen(
+            self._command(("--json", *arguments)),
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def watch(self, *options: str) -> "Watch":
         """Start a watch."""

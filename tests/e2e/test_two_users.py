@@ -1,9 +1,11 @@
 """Romeo and Juliet chat through the real server with the real command."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.chat_process import Person
+from tests.e2e.chat_process import ROOT, Person
 from tests.server_process import ServerProcess
 
 
@@ -22,7 +24,7 @@ def test_romeo_and_juliet_talk_while_both_watch(romeo: Person, juliet: Person) -
         # Another command of hers, while the watch holds the account.
         (answer,) = juliet.rows("send", "romeo", "Ay me!")
         assert answer["seq"] == 101
-        assert watching.until(lambda row: row.get("seq") == 101)[-1]["mine"]
+        assert watching.until(lambda row: row.get("text") == "Ay me!")[-1]["mine"]
         status = juliet.rows("status")
         assert (status[0]["user"], status[0]["online"]) == ("juliet", True)
         assert watching.stop() == 143
@@ -97,3 +99,54 @@ def test_password_changes_and_the_account_ends(romeo: Person, invite: Callable[[
     assert list((romeo.home / "accounts").iterdir()) == []
     again = romeo.rows("join", invite(), "--user", "romeo", "--password-env", "PASSWORD", code=1)
     assert again[0]["code"] == "refused"
+
+
+def test_nothing_is_lost_doubled_or_reordered_when_server_and_sender_are_killed(
+    romeo: Person, juliet: Person, server: ServerProcess
+) -> None:
+    lines = [f"line {number}" for number in range(400)]
+    with romeo.start("send", "juliet", "--lines", "--timeout", "2") as sending:
+        assert sending.stdin is not None
+        assert sending.stdout is not None
+        sending.stdin.write("\n".join(lines[:200]))
+        sending.stdin.close()
+        sending.stdout.readline()
+        server.kill()
+        for _ in sending.stdout:
+            pass
+        assert sending.wait() in (0, 75)
+    server.start()
+    with romeo.start("send", "juliet", "--lines") as sending:
+        assert sending.stdin is not None
+        assert sending.stdout is not None
+        sending.stdin.write("\n".join(lines[200:]))
+        sending.stdin.close()
+        sending.stdout.readline()
+        sending.kill()
+    queued = texts(romeo.history(juliet))
+    assert queued == lines[: len(queued)]
+    assert len(queued) > 200
+    romeo.rows("send", "juliet", "the end")
+    assert texts(juliet.rows("watch", "--once")) == [*queued, "the end"]
+    assert texts(romeo.history(juliet)) == texts(juliet.history(romeo))
+
+
+def test_client_returns_when_its_account_is_enabled_again(
+    romeo: Person, server: ServerProcess
+) -> None:
+    def admin(*arguments: str) -> None:
+        config = str(server.folder / "chatd.toml")
+        subprocess.run(
+            [sys.executable, "-m", "chatd", "users", *arguments, "--config", config],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+        )
+
+    with romeo.watch() as watching:
+        watching.until(lambda row: row["type"] == "connection" and row["online"])
+        admin("disable", "romeo")
+        assert watching.until(lambda row: row["type"] == "error")[-1]["exit"] == 4
+    assert romeo.rows("devices", code=4)[-1]["code"] == "device_revoked"
+    admin("enable", "romeo")
+    assert len(romeo.rows("devices")) == 1

@@ -8,7 +8,7 @@ import click
 
 from clients.cli.agent import HolderGone
 from clients.cli.caller import Caller, lost, open_caller
-from clients.cli.exits import Failed
+from clients.cli.exits import TEMPORARY, Failed
 from clients.cli.operations import MAX_TEXTS, Params
 from clients.cli.output import run, show
 from clients.cli.settings import Settings
@@ -59,6 +59,20 @@ async def _send(settings: Settings, caller: Caller, params: Params) -> None:
         raise lost("send") from gone
 
 
+async def _send_lines(settings: Settings, caller: Caller, params: Params, source: _Lines) -> None:
+    late: Failed | None = None
+    while texts := await source.batch():
+        try:
+            await _send(settings, caller, {**params, "texts": list(texts)})
+        except Failed as error:
+            if error.exit_code != TEMPORARY or not params["wait"]:
+                raise
+            # No server now: the remaining lines are queued behind these.
+            late, params = error, {**params, "wait": False}
+    if late is not None:
+        raise late
+
+
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("name")
 @click.argument("text", required=False)
@@ -93,8 +107,7 @@ def send(
             source = _Lines()
             reading = asyncio.create_task(source.read())
             try:
-                while texts := await source.batch():
-                    await _send(settings, caller, {**params, "texts": list(texts)})
+                await _send_lines(settings, caller, params, source)
             finally:
                 reading.cancel()
 

@@ -12,7 +12,7 @@ from clients.sdk.events import (
     ConnectionChanged,
 )
 from protocol.messages import messaging as wire
-from tests.clients.dialogue import texts_of, until
+from tests.clients.dialogue import store, texts_of, until
 from tests.clients.peer import Log, Peer
 from tests.clients.world import World, client_of, make_folder
 
@@ -132,3 +132,23 @@ async def test_client_flags_a_broken_chain_and_shows_the_message(
         broken = await until(events, lambda e: isinstance(e, ChainBroken))
         assert broken == ChainBroken("juliet", 1)
         assert await texts_of(events, 1) == ["2"]
+
+
+async def test_client_puts_its_own_message_in_place_when_it_lacks_what_stands_before(
+    peer: Peer, tmp_path: Path, log: Log
+) -> None:
+    log.add("juliet", encode_text("first"))
+    async with client_of(make_folder(tmp_path, peer)) as romeo:
+        events = romeo.events()
+        handle = await romeo.send("juliet", "second")
+        wire_ = await peer.log_in()
+        store(wire_, log, await wire_.expect(wire.Send))
+        assert await handle.wait_sent() == 2
+        pull = await wire_.expect(wire.History)
+        assert pull.position == 0
+        wire_.send(wire.Event(log.id, log.entries[0]))  # the push comes after all
+        wire_.send(wire.HistoryPage(pull.request, 1, 2, log.id, tuple(log.entries), False))
+        assert await texts_of(events, 2) == ["first", "second"]
+        assert (await wire_.expect(wire.Acks)).acks[0].seq == 2
+        assert [m.text for m in await romeo.history("juliet")] == ["first", "second"]
+        assert [(c.position, c.broken) for c in await romeo.conversations()] == [(2, 0)]
