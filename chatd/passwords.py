@@ -63,6 +63,8 @@ class Exchange:
             raise ProofFailed("client-first-message refused") from error
         finally:
             self._look_up = lambda _: None
+        if len(challenge) > limits.MAX_SCRAM_BYTES:
+            raise ProofFailed("the client's nonce is too long to be repeated")
         return challenge.encode()
 
     def final(self, message: bytes) -> bytes:

@@ -138,7 +138,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._tls = None if config.server.plaintext else _contexts(config, environment)
         registry = Registry()
-        self.hub = Hub(environment, core.committer, registry, config.limits)
+        self.hub = Hub(environment, core.committer, registry, config.limits, self._tls)
         delivery = Delivery(registry)
         sessions = Sessions(self.hub, core.committer, core.readers, core.identity)
         Accounts(self.hub, core.committer, core.readers, sessions, core.identity, config.accounts)
@@ -163,11 +163,7 @@ class Server:
         for address in config.listen:
             try:
                 listener, port = await self._environment.listen(
-                    self.hub,
-                    address.host,
-                    address.port,
-                    None if self._tls is None else self._tls.listening,
-                    config.limits.handshake_ms,
+                    self.hub, address.host, address.port
                 )
             except OSError as error:
                 raise ListenError(f"cannot listen on {address}: {error.strerror}") from error

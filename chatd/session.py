@@ -49,7 +49,7 @@ class Session:
             self.behind[cid] = seq
             self.missed = self.missed or self.peer.slow
             return
-        self.peer.write(frame)
+        self.peer.push(frame)
 
     def push(self, frame: bytes, *, lossy: bool) -> None:
         """Deliver a receipt (or, lossy, a typing note) live.
@@ -61,7 +61,7 @@ class Session:
         if self.peer.slow:
             self.missed = self.missed or not lossy
             return
-        self.peer.write(frame)
+        self.peer.push(frame)
 
     def caught_up(self) -> None:
         """The outbox is empty again: tell the client that it missed something, once."""
@@ -69,7 +69,16 @@ class Session:
             self.missed = False
             self.peer.write(_RESYNC)
 
-    def read_up_to(self, cid: bytes, seq: int) -> None:
-        """HISTORY was answered up to ``seq``: in step again if nothing above was left out."""
-        if self.behind and self.behind.get(cid, seq + 1) <= seq:
-            del self.behind[cid]
+    def read_up_to(self, cid: bytes, seq: int) -> bool:
+        """HISTORY is answered up to ``seq``: in step again if nothing above was left out.
+
+        Returns:
+            Whether something was: then the client must ask for more.
+        """
+        left_out = self.behind.get(cid)
+        if left_out is None:
+            return False
+        if left_out > seq:
+            return True
+        del self.behind[cid]
+        return False

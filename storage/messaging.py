@@ -69,16 +69,16 @@ def append(writer: Writer, command: Command) -> Result:
     if not device.usable:
         return Refused(Refusal.DEVICE_UNUSABLE)
     conversation = find_conversation(writer, command.cid)
-    created = False
     if conversation is None:
         if writer.full:
             return Refused(Refusal.DISK_FULL)
         if command.n != 1:
             return Refused(Refusal.NOT_FOUND if command.peer is None else Refusal.OUT_OF_ORDER)
+        if command.removes:  # before anything is made: a refusal leaves nothing behind
+            return Refused(Refusal.NOT_FOUND if command.peer is None else Refusal.TARGET_INVALID)
         conversation = _create_direct(writer, command)
         if conversation is None:
             return Refused(Refusal.NOT_FOUND)
-        created = True
     elif device.user.id not in conversation.members:
         return Refused(Refusal.NOT_FOUND)
 
@@ -96,7 +96,6 @@ def append(writer: Writer, command: Command) -> Result:
         refusal = _remove(writer, conversation, device, command.removes, seq)
         if refusal is not None:
             return Refused(refusal)
-    assert not created or seq == 1
 
     at_ms = max(writer.now_ms(), conversation.at_ms)
     chain = writer.chain(
@@ -245,20 +244,24 @@ def _senders(
             return () if user_id == but else (user_id,)
         return tuple({user for seq, user in recent if low < seq <= high and user != but})
     writer.flush()
-    return tuple(
-        user_id
-        for (user_id,) in writer.connection.execute(
-            "SELECT DISTINCT d.user_id FROM (SELECT DISTINCT device_id FROM log"
-            " WHERE conv_id = ? AND seq BETWEEN ? AND ?) l JOIN devices d ON d.id = l.device_id",
-            (conversation.id, max(low + 1, high - _MOST_SEARCHED), high),
-        )
-        if user_id != but
-    )
+    found: set[int] = set()
+    missing = conversation.members.keys() - {but}
+    for (user_id,) in writer.connection.execute(
+        "SELECT d.user_id FROM log l JOIN devices d ON d.id = l.device_id"
+        " WHERE l.conv_id = ? AND l.seq BETWEEN ? AND ? ORDER BY l.seq DESC",
+        (conversation.id, max(low, high - _MOST_SEARCHED) + 1, high),
+    ):
+        if user_id != but:
+            found.add(user_id)
+            missing.discard(user_id)
+        if not missing:  # mostly after an entry or two: a device that was away names many at once
+            break
+    return tuple(found)
 
 
 def _keep(writer: Writer, conversation: Conversation) -> None:
+    # Over the bound until the batch ends: rows not yet written live only in these objects.
     writer.conversations[conversation.cid] = conversation
-    writer.trim()
 
 
 def _create_direct(writer: Writer, command: Append) -> Conversation | None:

@@ -172,7 +172,7 @@ class Reader:
                 more = last < stop if order == "ASC" else first > start
             else:
                 first, more = start, False
-            anchor = anchor_row or self._chain_at(conv_id, cid, min(first - 1, head))
+            anchor = anchor_row or self._chain_at(conv_id, cid, min(first - 1, high))
         return HistoryPage(low, high, anchor, tuple(entries), more)
 
     def sync(self, user_id: int, device_id: int, since: int, page: int, *, most: int) -> SyncPage:

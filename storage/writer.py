@@ -48,7 +48,8 @@ ChainFunction = Callable[[bytes, int, str, int, int, bytes, bytes, bytes], bytes
 """(previous, seq, user, device number, n, header, message id, SHA-256 of the body) -> L."""
 
 _MOST_CONVERSATIONS: Final = 20_000
-"""Conversations kept in memory, about 1 KiB each when direct: what is active on one box."""
+"""Conversations kept in memory: 2 KiB each when direct, 8 KiB with 64 senders remembered, so at
+most 160 MiB."""
 
 
 class Writer:
@@ -69,13 +70,18 @@ class Writer:
             StorageError: See :mod:`storage.errors`.
         """
         self.connection = open_writer(path, cache_mib)
-        migrate(self.connection, path)
+        try:
+            migrate(self.connection, path)
+        except BaseException:
+            self.connection.close()
+            raise
         self.now_ms = now_ms
         self.chain = chain
         self.full = False
         """True while there is no room: new entries are refused, the rest goes on."""
         self.bodies_removed = False
-        """True once a body was removed: the WAL still holds it, see :mod:`storage.checkpoint`."""
+        """True once a body or an account was removed: the log file still holds it, until
+        :meth:`storage.engine.SqliteEngine.finish_copy` has emptied that."""
 
         self.users: WeakValueDictionary[int, User] = WeakValueDictionary()
         self.devices: WeakValueDictionary[int, Device] = WeakValueDictionary()
@@ -120,6 +126,7 @@ class Writer:
             self.commit_no += 1
             results = [_HANDLERS[type(command)](self, command) for command in batch]
             self.flush()
+            self.trim()
             self.connection.execute(
                 "UPDATE meta SET value = ? WHERE key = 'commit_no'", (self.commit_no,)
             )
@@ -162,7 +169,10 @@ class Writer:
         return self.conversations.get(cid)
 
     def trim(self) -> None:
-        """Forget the conversations that were not used for longest, over the bound."""
+        """Forget the conversations that were not used for longest, over the bound.
+
+        Only when everything was flushed: what is forgotten is read from the disk again.
+        """
         while len(self.conversations) > _MOST_CONVERSATIONS:
             self.conversations.popitem(last=False)
 

@@ -114,7 +114,8 @@ class Accounts:
                 Verifier(message.salt, message.stored_key, message.server_key),
                 Enrolment(message.device_name, message.login_key, message.signing_key),
                 self._max_devices,
-                self._policy.max_users,
+                # Closed: reset tokens still work, new accounts find no place.
+                0 if self._policy.registration == "closed" else self._policy.max_users,
             ),
             done,
         )
@@ -154,6 +155,9 @@ class Accounts:
             return
         if not valid_name(message.device_name):
             self._sessions.refuse(peer, message.request, ErrorCode.NAME_INVALID)
+            return
+        # Asked again: guesses that were begun at once must not all be checked.
+        if self._sessions.delayed(peer, message.request, exchange.user):
             return
         try:
             answer = exchange.final(message.message)
@@ -206,11 +210,16 @@ class Accounts:
     ) -> tuple[Verifier, bytes] | None:
         """Return the verifier that was proven and the server's answer, or refuse the request."""
         exchange, session.proof = session.proof, None
+        network, name = network_of(peer.address), session.device.user.name
+        wait_ms = self._sessions.delays.wait_ms(network, name)
+        if wait_ms:
+            peer.error(message.request, ErrorCode.LOGIN_DELAYED, wait_ms)
+            return None
         if isinstance(exchange, Exchange):
             try:
                 answer = exchange.final(message.message)
             except ProofFailed:
-                self._sessions.delays.failed(network_of(peer.address), session.device.user.name)
+                self._sessions.delays.failed(network, name)
             else:
                 assert exchange.verifier is not None
                 return exchange.verifier, answer

@@ -89,7 +89,10 @@ class Messaging:
         acks = tuple([(ack.conversation, ack.seq) for ack in message.acks])
         self._committer.submit(Acknowledge(session.device, acks), partial(self._moved, session))
 
-    def _moved(self, session: Session, result: Moved) -> None:
+    def _moved(self, session: Session, result: Moved | Refused) -> None:
+        if type(result) is Refused:
+            return  # the disk is full to the last byte; clients assert it again when they connect
+        assert type(result) is Moved
         for movement in result.movements:
             self._delivery.movement(movement, session)
 

@@ -101,10 +101,12 @@ class Relay:
             if page is None:
                 peer.error(message.request, ErrorCode.NOT_FOUND)
                 return
-            peer.reply(_page(message.request, page))
-            if direction == _AFTER and not page.more:
+            more = page.more
+            if direction == _AFTER and not more:
                 last = page.entries[-1].seq if page.entries else min(position, page.head)
-                session.read_up_to(message.conversation, last)
+                # An entry that was left out since the page was read is told of by nothing else.
+                more = session.read_up_to(message.conversation, last)
+            peer.reply(_page(message.request, page, more))
 
         self._readers.submit(
             lambda reader: reader.history(
@@ -120,7 +122,7 @@ class Relay:
         )
 
 
-def _page(request: int, page: StoredPage) -> HistoryPage:
+def _page(request: int, page: StoredPage, more: bool) -> HistoryPage:
     return HistoryPage(
         request,
         page.first_seq,
@@ -143,5 +145,5 @@ def _page(request: int, page: StoredPage) -> HistoryPage:
                 for e in page.entries
             ]
         ),
-        page.more,
+        more,
     )
