@@ -29,18 +29,19 @@ def run_pairs(arguments: argparse.Namespace) -> Figures:
             server = stack.enter_context(started_server(relay=relay))
             pairs = Pairs(server, arguments.pairs, arguments.in_flight, arguments.body)
             stack.callback(pairs.close)
-            pairs.round(WARM_UP_S)
+            pairs.round(min(WARM_UP_S, arguments.seconds))
             return pairs
 
         ours, limit = prepare(False), prepare(True) if arguments.relay else None
-        rounds, shares = [], []
+        rounds = []
         for _ in range(arguments.rounds):
             rounds.append(ours.round(arguments.seconds))
             if limit is not None:
                 bare = limit.round(arguments.seconds)
-                rounds[-1] |= {f"relay_{name}": bare[name] for name in ("messages_per_second",)}
-                shares.append(rounds[-1]["messages_per_second"] / bare["messages_per_second"])
-                rounds[-1]["share_of_limit"] = shares[-1]
+                for name in ("messages_per_second", "server_cpu_us_per_message"):
+                    rounds[-1][f"relay_{name}"] = bare[name]
+                share = rounds[-1]["messages_per_second"] / bare["messages_per_second"]
+                rounds[-1]["share_of_limit"] = share
         if arguments.profile:
             with profiled(ours.server, arguments.profile, arguments.seconds):
                 ours.round(arguments.seconds)

@@ -37,8 +37,12 @@ def user(server: ServerProcess, role: str) -> tuple[Caller, Credential]:
     """Register somebody new on a new connection, and subscribe."""
     credential = Credential(f"{role}{next(_names)}")
     caller = Caller(server.port)
-    caller.register(credential, password=True)
-    caller.sync()
+    try:
+        caller.register(credential, password=True)
+        caller.sync()
+    except BaseException:
+        caller.close()
+        raise
     return caller, credential
 
 

@@ -3,6 +3,7 @@
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -58,17 +59,22 @@ def test_server_bounds_the_memory_of_strangers_who_never_finish_a_frame(
     server: ServerProcess,
 ) -> None:
     begun = raw_frame(Op.HELLO, bytes(limits.MAX_EARLY_FRAME_BYTES - 1))[:-1]
-    strangers = [Caller(server.port) for _ in range(20)]
-    before = server.memory_kib()["Rss"]
-    strangers += [Caller(server.port) for _ in range(200)]
-    for stranger in strangers:
-        stranger.socket.sendall(begun)
-    with Caller(server.port) as witness:
-        witness.hello()  # by now all of it has been read
-    grown = server.memory_kib()["Rss"] - before
-    for stranger in strangers:
-        stranger.close()
-    assert grown / 200 <= MAX_STRANGER_KIB
+    with ExitStack() as stack:
+
+        def stranger() -> None:
+            stack.enter_context(Caller(server.port)).socket.sendall(begun)
+
+        def weigh() -> int:
+            with Caller(server.port) as witness:
+                witness.hello()  # by now all of it has been read
+            return server.memory_kib()["Rss"]
+
+        for _ in range(20):
+            stranger()
+        before = weigh()
+        for _ in range(200):
+            stranger()
+        assert (weigh() - before) / 200 <= MAX_STRANGER_KIB
 
 
 def test_server_forgets_connections_that_were_dropped_in_the_handshake(
