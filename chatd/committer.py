@@ -50,12 +50,9 @@ class Committer:
         self._copying = False
         self._finish_due = False
         self._waiting: list[Callable[[], None]] = []
-        self.batches = 0
-
-    @property
-    def full(self) -> bool:
+        self.full = False
         """Whether callers should stop producing; see :meth:`when_free`."""
-        return len(self._commands) >= self._most_queued
+        self.batches = 0
 
     @property
     def idle(self) -> bool:
@@ -69,6 +66,8 @@ class Committer:
         """
         self._commands.append(command)
         self._callbacks.append(callback)
+        if len(self._commands) >= self._most_queued:
+            self.full = True
         if not self._busy:
             self._busy = True
             self._environment.call_soon(self._begin)
@@ -109,6 +108,7 @@ class Committer:
             return
         commands, callbacks = self._commands, self._callbacks
         self._commands, self._callbacks = [], []
+        self.full = False
         self._release_waiting()
         self._attempt(commands, callbacks, again=False)
 

@@ -181,11 +181,6 @@ class Hub:
         """Give a closed connection a moment to send its last bytes, then cut it."""
         self.environment.call_later(_LINGER_MS, peer.abort)
 
-    @property
-    def overloaded(self) -> bool:
-        """Whether the writer's queue is full: stop reading from whoever feeds it."""
-        return self.committer.full
-
     def when_free(self, peer: Peer) -> None:
         """Read from a peer again once the writer's queue was taken."""
         if not self._blocked:

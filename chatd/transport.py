@@ -308,7 +308,7 @@ class Peer(asyncio.BufferedProtocol):
             self.partial_since = 0
         elif messages or not self.partial_since:
             self.partial_since = hub.tick
-        if hub.overloaded and not self.closing:
+        if hub.committer.full and not self.closing:
             self.pause(QUEUED)
             hub.when_free(self)
 

@@ -45,10 +45,10 @@ async def test_full_queue_pauses_reading_and_drops_nothing(folder: Path) -> None
         await romeo.ping()
         hers = [romeo.sends("juliet", f"{i}") for i in range(63)]
         await house.queued(63)
-        assert not house.hub.overloaded
+        assert not house.core.committer.full
         hers.append(romeo.sends("juliet", "the 64th"))
         await house.queued(64)
-        await house.until(lambda: house.hub.overloaded)
+        await house.until(lambda: house.core.committer.full)
         his = [paris.sends("juliet", f"{i}") for i in range(200)]
         paused = house.session(paris).peer
         await house.until(lambda: paused.paused_by_us)
