@@ -209,6 +209,8 @@ class Peer(asyncio.BufferedProtocol):
         self._paused &= ~reason
         if not self._paused and self._transport is not None and not self.closing:
             self.heard = self._hub.tick  # the silence was ours
+            if self.partial_since:
+                self.partial_since = self.heard
             self._transport.resume_reading()
 
     @property

@@ -152,6 +152,7 @@ class Sessions:
         self._readers.submit(
             lambda reader: reader.login_key(message.user, message.device),
             partial(self._verify, peer, message),
+            lambda: peer.refuse(ErrorCode.INTERNAL),
         )
 
     def _verify(self, peer: Peer, message: Login, key: bytes | None) -> None:
@@ -209,7 +210,11 @@ class Sessions:
                 )
             )
 
-        self._readers.submit(lambda reader: reader.devices(name), done)
+        self._readers.submit(
+            lambda reader: reader.devices(name),
+            done,
+            lambda: peer.error(message.request, ErrorCode.INTERNAL),
+        )
 
     def _on_rename_device(self, peer: Peer, message: RenameDevice) -> None:
         session = self._hub.begin(peer, message.request, self._hub.requests)
