@@ -46,7 +46,7 @@ class Committer:
         self._commands: list[Command] = []
         self._callbacks: list[Callback] = []
         self._busy = False
-        self._failed = False
+        self._stopped = False
         self._copying = False
         self._finish_due = False
         self._waiting: list[Callable[[], None]] = []
@@ -85,6 +85,10 @@ class Committer:
         """Return a conversation if the writer has it in memory; only to read from it."""
         return self._writer.peek(cid)
 
+    def stop(self) -> None:
+        """Carry out nothing more: connections that end now have nothing to say that matters."""
+        self._stopped = True
+
     def set_full(self, full: bool) -> None:
         """Refuse new entries from now on, or take them again."""
         if self._writer.full is not full:
@@ -92,7 +96,7 @@ class Committer:
         self._writer.full = full
 
     def _begin(self) -> None:
-        if self._failed:
+        if self._stopped:
             return
         if self._finish_due:
             self._finish_due = False
@@ -122,7 +126,7 @@ class Committer:
         self._environment.writer.submit(self._writer.commit, committed)
 
     def _publish(self, callbacks: list[Callback], results: list[Result]) -> None:
-        if self._failed:
+        if self._stopped:
             return  # a copy failed meanwhile: what this batch left on the disk is in doubt
         self.batches += 1
         for callback, result in zip(callbacks, results, strict=True):
@@ -160,7 +164,7 @@ class Committer:
             self._attempt(commands, callbacks, again=True)
 
     def _fail(self, error: BaseException) -> None:
-        self._failed = True
+        self._stopped = True
         if not isinstance(error, StorageError):
             log.error("writer_bug", error)
             error = StorageError(f"the writer failed ({type(error).__name__})")

@@ -105,7 +105,11 @@ class Actor:
             plain.bind((source, 0))
         plain.setblocking(False)
         async with asyncio.timeout(PATIENCE_S):
-            await asyncio.get_running_loop().sock_connect(plain, (host, port))
+            try:
+                await asyncio.get_running_loop().sock_connect(plain, (host, port))
+            except OSError:
+                plain.close()
+                raise
             reader, writer = await asyncio.open_connection(
                 sock=plain,
                 ssl=insecure_context() if tls else None,
