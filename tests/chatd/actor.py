@@ -21,7 +21,7 @@ from protocol.messages import messaging, session
 
 T = TypeVar("T", bound=Message)
 
-PATIENCE_S = 3
+PATIENCE_S = 20
 """Only so that a test that would hang fails instead."""
 
 
