@@ -80,3 +80,14 @@ async def test_plaintext_serves_on_loopback(folder: Path) -> None:
         assert romeo.welcome.tls_key_hash == bytes(32)
         romeo = await house.returns(romeo)
         await romeo.ping()
+
+
+async def test_bug_of_the_server_cuts_that_connection_alone(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    romeo, juliet = await house.arrives("romeo"), await house.arrives("juliet")
+    house.session(romeo).peer.send(session.Hello(1, "canary", ()))
+    await romeo.ends()
+    await juliet.ping()
+    assert "bug_local_protocol" in caplog.text
+    assert "canary" not in caplog.text
