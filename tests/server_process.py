@@ -88,6 +88,7 @@ class ServerProcess:
         *,
         settings: Mapping[str, Value] | None = None,
         core: int | None = None,
+        program: str = "chatd",
         module: tuple[str, ...] = (),
     ) -> None:
         """Prepare; nothing is started.
@@ -96,6 +97,7 @@ class ServerProcess:
             folder: An existing folder, the server's alone.
             settings: ``section.key`` and value, beside the port and the data folder.
             core: The only core that the process may use.
+            program: A module that takes the arguments of ``chatd``.
             module: Instead of chatd: a module and its arguments, ``--port N --folder DIR`` behind.
         """
         self.port = free_port()
@@ -107,7 +109,7 @@ class ServerProcess:
             self._arguments = ["-m", *module, "--port", str(self.port), "--folder", str(folder)]
         else:
             config = write_config(folder, self.port, settings or {})
-            self._arguments = ["-m", "chatd", "run", "--config", str(config)]
+            self._arguments = ["-m", program, "run", "--config", str(config)]
 
     def __enter__(self) -> Self:
         self.start()
