@@ -95,6 +95,12 @@ class Committer:
             log.warning("storage_full" if full else "storage_has_room")
         self._writer.full = full
 
+    def maintain(self) -> None:
+        """Begin the upkeep that is due: after each batch, and by a timer for when none comes."""
+        if not self._copying and not self._stopped and self._engine.wants_copy():
+            self._copying = True
+            self._environment.upkeep.submit(self._engine.copy, self._copied)
+
     def _begin(self) -> None:
         if self._stopped:
             return
@@ -113,7 +119,7 @@ class Committer:
     def _attempt(self, commands: list[Command], callbacks: list[Callback], *, again: bool) -> None:
         try:
             results = self._writer.apply(commands)
-        except StorageError as error:
+        except Exception as error:  # noqa: BLE001  a bug must end the service as well
             self._undo(error, commands, callbacks, again)
             return
 
@@ -134,9 +140,7 @@ class Committer:
                 callback(result)
             except Exception as error:  # noqa: BLE001  one session's fault is not its batch mates'
                 log.error("callback_failed", error, command=type(result).__name__)
-        if not self._copying and self._engine.wants_copy():
-            self._copying = True
-            self._environment.upkeep.submit(self._engine.copy, self._copied)
+        self.maintain()
         self._environment.call_soon(self._begin)
 
     def _undo(

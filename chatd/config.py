@@ -249,8 +249,12 @@ def _completed(config: Config) -> Config:
         raise ConfigError([f"server.data_dir: {folder!r} leads nowhere: {error}"]) from error
     public = server.public_address
     if not public:
+        port = config.listen[0].port
+        if port == 0:
+            # The system chooses it anew at each start: a link could not lead there.
+            raise ConfigError(["server.public_address must be set when server.listen has port 0"])
         try:
-            public = str(Address.parse(f"{socket.gethostname()}:{config.listen[0].port or 1}"))
+            public = str(Address.parse(f"{socket.gethostname()}:{port}"))
         except ValueError as error:
             raise ConfigError(
                 [f"server.public_address must be set: this host's name cannot stand in: {error}"]

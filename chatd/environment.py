@@ -6,7 +6,6 @@ can run on a loop whose time and network are simulated.
 
 import asyncio
 import os
-import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -142,8 +141,6 @@ class Environment:
         factory: Callable[[], asyncio.BaseProtocol],
         host: str,
         port: int,
-        context: ssl.SSLContext | None,
-        handshake_ms: int,
     ) -> tuple[Listener, int]:
         """Accept connections; an IPv6 host takes IPv6 alone.
 
@@ -157,9 +154,7 @@ class Environment:
             factory,
             host,
             port,
-            ssl=context,
             backlog=_BACKLOG,
-            ssl_handshake_timeout=None if context is None else handshake_ms / 1000,
         )
         return server, server.sockets[0].getsockname()[1]
 

@@ -19,6 +19,8 @@ from chatd.ratelimit import TokenBuckets
 from chatd.registry import Registry
 from chatd.session import Session
 from chatd.settings import Limits
+from chatd.tls import TlsContexts
+from chatd.tls_channel import RECORD_BYTES, TlsChannel
 from chatd.transport import QUEUED, RECEIVE_BYTES, Handler, Peer
 from protocol.declare import Message
 from protocol.errors import ErrorCode
@@ -49,6 +51,7 @@ class Hub:
         committer: Committer,
         registry: Registry,
         bounds: Limits,
+        tls: TlsContexts | None,
     ) -> None:
         self.environment = environment
         self.committer = committer
@@ -57,6 +60,8 @@ class Hub:
         self.handlers: dict[int, Handler] = {}
         self.outbox_bytes = bounds.outbox_bytes
         self.receive_view = memoryview(bytearray(RECEIVE_BYTES))
+        self.plain_view = memoryview(bytearray(RECORD_BYTES))
+        self._tls = tls
         self.peers: set[Peer] = set()
         self.sends: TokenBuckets[int] = TokenBuckets(
             bounds.sends_per_second, bounds.sends_burst, environment.monotonic_ms
@@ -73,6 +78,7 @@ class Hub:
         self._dirty: list[Peer] = []
         self._blocked: list[Peer] = []
         self._sweeping: list[Peer] = []
+        self._handshake_ticks = _ticks(bounds.handshake_ms)
         self._login_ticks = _ticks(bounds.login_ms)
         self._frame_ticks = _ticks(bounds.frame_ms)
         self._silence_ticks = _ticks(bounds.keepalive_ms * _GRACE)
@@ -86,6 +92,10 @@ class Hub:
     def __call__(self) -> Peer:
         """Make the protocol of a new connection."""
         return Peer(self)
+
+    def channel(self) -> TlsChannel | None:
+        """Return TLS for a new connection, with the current certificate; None without TLS."""
+        return None if self._tls is None else TlsChannel(self._tls.context)
 
     def admit(self, peer: Peer) -> ErrorCode | None:
         """Take a new connection in, or return why not."""
@@ -212,7 +222,9 @@ class Hub:
     def _check(self, peer: Peer) -> None:
         tick = self.tick
         late = ""
-        if peer.session is None and tick - peer.since > self._login_ticks:
+        if peer.shaking_hands and tick - peer.since > self._handshake_ticks:
+            late = "handshake"
+        elif peer.session is None and tick - peer.since > self._login_ticks:
             late = "login"
         elif peer.paused_by_us:
             return  # it may have said more than was read

@@ -22,6 +22,7 @@ from chatd.committer import Committer
 from chatd.control import SOCKET_NAME, ControlServer
 from chatd.delivery import Delivery
 from chatd.environment import Environment, Listener
+from chatd.errors import ListenError
 from chatd.folder import InstanceLock, open_folder
 from chatd.hub import RECONNECT_MS, Hub
 from chatd.identity import Identity, load_or_create
@@ -47,10 +48,6 @@ READERS: Final = 2
 _RESERVE_MS: Final = 1_000
 """How often a full disk is looked at again."""
 _POLL_MS: Final = 10
-
-
-class ListenError(Exception):
-    """An address cannot be listened on; the message says which and why."""
 
 
 class Core:
@@ -142,7 +139,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._tls = None if config.server.plaintext else _contexts(config, environment)
         registry = Registry()
-        self.hub = Hub(environment, core.committer, registry, config.limits)
+        self.hub = Hub(environment, core.committer, registry, config.limits, self._tls)
         delivery = Delivery(registry)
         sessions = Sessions(self.hub, core.committer, core.readers, core.identity)
         Accounts(self.hub, core.committer, core.readers, sessions, core.identity, config.accounts)
@@ -167,11 +164,7 @@ class Server:
         for address in config.listen:
             try:
                 listener, port = await self._environment.listen(
-                    self.hub,
-                    address.host,
-                    address.port,
-                    None if self._tls is None else self._tls.listening,
-                    config.limits.handshake_ms,
+                    self.hub, address.host, address.port
                 )
             except OSError as error:
                 raise ListenError(f"cannot listen on {address}: {error.strerror}") from error
@@ -219,6 +212,7 @@ class Server:
 
     def _keep_reserve(self) -> None:
         self._environment.call_later(_RESERVE_MS, self._keep_reserve)
+        self.core.committer.maintain()
 
         def done(held: bool, error: BaseException | None) -> None:
             if isinstance(error, StorageError) and not isinstance(error, StorageFull):

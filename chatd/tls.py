@@ -1,9 +1,8 @@
 """TLS contexts: strict, replaceable while serving, and able to tell which certificate was seen.
 
-An asyncio server keeps the context that it was given, so the listening context hands every
-handshake the current one through its SNI callback (called without SNI as well). Afterwards
-`ssl_object.context` is the context, and thus the certificate, that this very connection saw:
-channel bindings stay right across a reload.
+Each connection is served with the context that was current when it was accepted, and keeps it: its
+`context` tells which certificate that very connection saw, so that channel bindings stay right
+across a reload.
 """
 
 import ssl
@@ -22,7 +21,7 @@ class CertificateContext(ssl.SSLContext):
 
 
 class TlsContexts:
-    """The context to listen with, and the current one behind it."""
+    """The context that new connections are served with, from files that may be read again."""
 
     def __init__(self, certificate: Path, key: Path | None, minimum_version: str) -> None:
         """Load the files.
@@ -37,16 +36,13 @@ class TlsContexts:
         """
         self._certificate, self._key = certificate, key
         self._minimum = MINIMUM_VERSIONS[minimum_version]
-        self._current = self._load()
-        # Never replaced, so it must not be the one with the certificate of the first start.
-        self.listening = self._load()
-        self.listening.sni_callback = self._choose
-        """Hand this to the listeners, once."""
+        self.context = self._load()
+        """What new connections are served with."""
 
     @property
     def current(self) -> CertificateInfo:
         """The certificate that new connections see."""
-        return self._current.info
+        return self.context.info
 
     def reload(self) -> CertificateInfo:
         """Read the files again; connections from now on see the new certificate.
@@ -54,16 +50,8 @@ class TlsContexts:
         Raises:
             CertificateError: The new files are bad. The old certificate goes on being served.
         """
-        self._current = self._load()
-        return self._current.info
-
-    def _choose(
-        self,
-        connection: ssl.SSLObject | ssl.SSLSocket,
-        name: str | None,
-        listening: ssl.SSLContext,
-    ) -> None:
-        connection.context = self._current
+        self.context = self._load()
+        return self.context.info
 
     def _load(self) -> CertificateContext:
         context = CertificateContext(ssl.PROTOCOL_TLS_SERVER)
@@ -104,7 +92,7 @@ def context_info(context: ssl.SSLContext) -> CertificateInfo:
         TypeError: The context is not one of `TlsContexts`.
     """
     if not isinstance(context, CertificateContext):
-        raise TypeError("this connection was not accepted with TlsContexts.listening")
+        raise TypeError("this connection was not accepted with a context of TlsContexts")
     return context.info
 
 

@@ -1,6 +1,6 @@
 """Between a socket and the sans-IO connection: one :class:`Peer` for each client.
 
-Input goes through one receive buffer shared by all (frames are cut out of it at once), output is
+Input goes through receive buffers shared by all (frames are cut out of them at once), output is
 gathered for a tick and leaves in one write. The outbox is bounded: over the bound nothing is
 pushed to this client any more, and nothing is read from it, until it has caught up.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from chatd.certificate import CertificateInfo
 from chatd.log import get
 from chatd.tls import context_info
+from chatd.tls_channel import RECORD_BYTES, TlsChannel, TlsFailed
 from protocol import limits
 from protocol.codec import encode
 from protocol.connection import farewell
@@ -51,6 +52,7 @@ class Peer(asyncio.BufferedProtocol):
         "_out",
         "_paused",
         "_pushed_bytes",
+        "_tls",
         "_transport",
         "address",
         "certificate",
@@ -71,6 +73,7 @@ class Peer(asyncio.BufferedProtocol):
         self._paused = 0
         self._pushed_bytes = 0
         self._transport: asyncio.Transport | None = None
+        self._tls = hub.channel()
         self.connection = ServerConnection()
         self.session: Session | None = None
         self.login: object = None
@@ -92,9 +95,6 @@ class Peer(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=self._hub.outbox_bytes)
         peername = transport.get_extra_info("peername")
         self.address = str(peername[0]) if peername else ""
-        ssl_object = transport.get_extra_info("ssl_object")
-        if ssl_object is not None:
-            self.certificate = context_info(ssl_object.context)
         refusal = self._hub.admit(self)
         if refusal is not None:
             self.refuse(refusal)
@@ -105,8 +105,14 @@ class Peer(asyncio.BufferedProtocol):
 
     def buffer_updated(self, count: int) -> None:
         """Cut frames out of the shared buffer and handle them."""
-        if not self.closing:
-            self._handle(self.connection.receive_data(self._hub.receive_view[:count]))
+        view = self._hub.receive_view
+        if self._tls is None:
+            if not self.closing:
+                self._handle(self.connection.receive_data(view[:count]))
+            return
+        for start in range(0, count, RECORD_BYTES):
+            if not self.closing:
+                self._decrypt(self._tls, view[start : min(start + RECORD_BYTES, count)])
 
     def pause_writing(self) -> None:
         """The outbox is full: push nothing, read nothing."""
@@ -188,7 +194,12 @@ class Peer(asyncio.BufferedProtocol):
         if self._out and self._transport is not None:
             out, self._out = self._out, []
             self._pushed_bytes = 0
-            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+            data = out[0] if len(out) == 1 else b"".join(out)
+            tls = self._tls
+            if tls is None:
+                self._transport.write(data)
+            elif tls.open:
+                self._transport.write(tls.encrypt(data))
 
     def release(self) -> None:
         """The pending login was answered: parse what came behind it."""
@@ -243,6 +254,8 @@ class Peer(asyncio.BufferedProtocol):
         self.closing = True
         self.connection.close()
         if self._transport is not None:
+            if self._tls is not None:
+                self._transport.write(self._tls.shut())
             self._transport.close()
             self._hub.abort_later(self)
 
@@ -252,6 +265,33 @@ class Peer(asyncio.BufferedProtocol):
         self.connection.close()
         if self._transport is not None:
             self._transport.abort()
+
+    @property
+    def shaking_hands(self) -> bool:
+        """Whether the TLS handshake is not complete yet."""
+        return self._tls is not None and not self._tls.open
+
+    def _decrypt(self, tls: TlsChannel, data: memoryview) -> None:
+        plain = self._hub.plain_view
+        try:
+            if tls.open:
+                tls.feed(data)
+            else:
+                self._shake_hands(tls, data)
+            while not self.closing and (count := tls.read(plain)):
+                self._handle(self.connection.receive_data(plain[:count]))
+        except TlsFailed as error:
+            log.debug("tls_failed", address=self.address, reason=str(error))
+            self.close()
+
+    def _shake_hands(self, tls: TlsChannel, data: memoryview) -> None:
+        assert self._transport is not None
+        tls.feed(data)
+        answer = tls.take()
+        if answer:
+            self._transport.write(answer)
+        if tls.open:
+            self.certificate = context_info(tls.context)
 
     def _handle(self, messages: list[Message]) -> None:
         hub = self._hub

@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import ClassVar, Final, Generic, TypeVar, cast, dataclass_transform, get_type_hints
 
 from protocol import limits
+from protocol.compile import fast_reader, fast_writer
 from protocol.fields import Check, FieldError, Spec
 from protocol.ops import Op, Role
 
@@ -29,7 +30,18 @@ class Field:
 class Layout(Generic[T]):
     """The fields of one record in wire order, and the way from and to plain values."""
 
-    __slots__ = ("_count", "_most", "_names", "_readers", "_required", "_writers", "cls", "fields")
+    __slots__ = (
+        "_count",
+        "_fast_read",
+        "_fast_write",
+        "_most",
+        "_names",
+        "_readers",
+        "_required",
+        "_writers",
+        "cls",
+        "fields",
+    )
 
     def __init__(self, cls: type[T], declared: tuple[Field, ...]) -> None:
         self.cls = cls
@@ -37,6 +49,9 @@ class Layout(Generic[T]):
         self._names = tuple(field.name for field in declared)
         self._readers = tuple(field.spec.reader() for field in declared)
         self._writers = tuple(field.spec.writer() for field in declared)
+        specs = tuple(field.spec for field in declared)
+        self._fast_read = fast_reader(cls, specs)
+        self._fast_write = fast_writer(self._names, specs)
         self._required = sum(field.required for field in declared)
         self._count = len(declared)
         self._most = self._count + limits.MAX_UNKNOWN_FIELDS
@@ -49,6 +64,12 @@ class Layout(Generic[T]):
         """
         if type(values) is not tuple:
             raise FieldError("expected an array")
+        try:
+            record = self._fast_read(values)
+        except FieldError:
+            record = None  # in a nested record; found again below, with its name
+        if record is not None:
+            return cast(T, record)
         if not self._required <= len(values) <= self._most:
             raise FieldError(f"expected {self._required} to {self._most} fields")
         try:
@@ -62,6 +83,12 @@ class Layout(Generic[T]):
         Raises:
             FieldError: A field is out of its bounds: a bug of the caller.
         """
+        try:
+            packed = self._fast_write(record)
+        except FieldError:
+            packed = None
+        if packed is not None:
+            return cast("tuple[object, ...]", packed)
         values = tuple([getattr(record, name) for name in self._names])
         try:
             return tuple([write(v) for write, v in zip(self._writers, values, strict=True)])

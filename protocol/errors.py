@@ -65,7 +65,7 @@ class ErrorInfo:
     retryable: bool
     """True if the same request, unchanged, may succeed later."""
     fatal: bool
-    """True if the connection closes behind it."""
+    """True if it always ends the connection. Before login, every error does."""
     when: str
     """For the documentation: what causes it and what to do."""
 
@@ -77,12 +77,14 @@ def _row(text: str, when: str, *, retryable: bool = False, fatal: bool = False) 
 ERRORS: Final[dict[ErrorCode, ErrorInfo]] = {
     ErrorCode.MALFORMED: _row(
         "malformed frame",
-        "A body is not exactly one MessagePack array of the declared fields within their bounds.",
+        "A frame has no op, or a body is not exactly one MessagePack array of the declared fields "
+        "within their bounds.",
         fatal=True,
     ),
     ErrorCode.FRAME_TOO_LARGE: _row(
         "frame too large",
-        "A length prefix is over the bound of its op in that state. Sent before the body is read.",
+        "A length prefix is over the bound of the state (told before the body is read), or more "
+        "was sent behind a login than is held.",
         fatal=True,
     ),
     ErrorCode.UNKNOWN_OP: _row(
@@ -106,7 +108,6 @@ ERRORS: Final[dict[ErrorCode, ErrorInfo]] = {
         "authentication failed",
         "Wrong password, unknown user, unknown or revoked device, wrong signature or channel "
         "binding, closed account: one answer for all of them.",
-        fatal=True,
     ),
     ErrorCode.CREDENTIAL_ROLLED_BACK: _row(
         "login counter went back",
@@ -129,7 +130,6 @@ ERRORS: Final[dict[ErrorCode, ErrorInfo]] = {
         "too many failed logins",
         "This address or account must wait ``retry_after_ms`` before the next try.",
         retryable=True,
-        fatal=True,
     ),
     ErrorCode.TOO_MANY_DEVICES: _row(
         "too many devices", "Revoke a device of this account first.", fatal=True
@@ -156,7 +156,8 @@ ERRORS: Final[dict[ErrorCode, ErrorInfo]] = {
     ),
     ErrorCode.OUT_OF_ORDER: _row(
         "n is out of order",
-        "``n`` is over the last stored + 1: an earlier send was refused. Send that first.",
+        "``n`` is over the last stored + 1: an earlier send was refused. Repeat that, then this.",
+        retryable=True,
     ),
     ErrorCode.DIVERGED: _row(
         "n was used by another message",

@@ -83,8 +83,8 @@ class UInt(Scalar):
 
     def describe(self) -> str:
         for bits in (8, 16, 32):
-            if self.low == 0 and self.high == 2**bits - 1:
-                return f"u{bits}"
+            if self.low in (0, 1) and self.high == 2**bits - 1:
+                return f"u{bits}" if self.low == 0 else f"u{bits} ≥ 1"
         if self.high == limits.MAX_INT:
             return "u53" if self.low == 0 else f"u53 ≥ {self.low}"
         return f"int {self.low}..{self.high}"

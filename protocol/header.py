@@ -40,15 +40,15 @@ class Notify(IntEnum):
 class ClearHeader:
     """The header's fields; those at their defaults may be left out from the end."""
 
-    kind: Annotated[int, UInt(0, 255)] = Kind.MESSAGE
+    kind: Annotated[int, UInt(0, 255)] = Kind.MESSAGE  # 0: message, 1: deletion
     target: Annotated[int, UInt()] = 0  # seq that a deletion is about; 0: none
     assets: Annotated[
         tuple[bytes, ...],
         ListOf(Bin(limits.ASSET_ID_BYTES, limits.ASSET_ID_BYTES), limits.MAX_HEADER_ASSETS),
-    ] = ()
+    ] = ()  # reserved for files
     expires_ms: OptionalU53 = None  # reserved for disappearing messages
     roster: Annotated[bytes, Bin(0, limits.HASH_BYTES)] = b""  # roster version; empty: unencrypted
-    notify: Annotated[int, UInt(0, 2)] = Notify.ALL
+    notify: Annotated[int, UInt(0, 2)] = Notify.ALL  # 0: all, 1: none, 2: notify_users
     notify_users: Annotated[
         tuple[str, ...],
         ListOf(Text(1, limits.MAX_USER_BYTES), limits.MAX_HEADER_USERS),

@@ -57,16 +57,28 @@ def find_device(writer: Writer, user: str, number: int) -> Device | None:
 
 
 def reload(writer: Writer) -> None:
-    """Read again every user and device that is in memory: a batch was rolled back."""
+    """Read again every user and device that is in memory: a batch was rolled back.
+
+    Those that the batch had made are forgotten, for their ids will be given again. Whoever still
+    holds one finds it unusable.
+    """
     for user in list(writer.users.values()):
         state = writer.connection.execute("SELECT state FROM users WHERE id = ?", (user.id,)).get
-        user.state = UserState.DELETED if state is None else UserState(state)
+        if state is None:
+            user.state = UserState.DELETED
+            del writer.users[user.id]
+        else:
+            user.state = UserState(state)
     for device in list(writer.devices.values()):
         row = writer.connection.execute(
             "SELECT counter, revoked_ms FROM devices WHERE id = ?", (device.id,)
         ).get
-        device.counter, revoked_ms = row or (device.counter, 0)
-        device.revoked = revoked_ms is not None
+        if row is None:
+            device.revoked = True
+            del writer.devices[device.id]
+        else:
+            device.counter, revoked_ms = row
+            device.revoked = revoked_ms is not None
 
 
 def register(writer: Writer, command: Command) -> Result:
@@ -75,10 +87,13 @@ def register(writer: Writer, command: Command) -> Result:
     invite = None
     if command.token_hash is not None:
         invite = writer.connection.execute(
-            "SELECT kind, user_id, uses_left, expires_ms FROM invites WHERE token_hash = ?",
+            "SELECT i.kind, i.user_id, i.expires_ms, u.state FROM invites i"
+            " LEFT JOIN users u ON u.id = i.user_id WHERE i.token_hash = ?",
             (command.token_hash,),
         ).get
-        if invite is None or (invite[3] is not None and invite[3] <= writer.now_ms()):
+        if invite is None or (invite[2] is not None and invite[2] <= writer.now_ms()):
+            return Refused(Refusal.INVITE_INVALID)
+        if invite[3] not in (None, UserState.ACTIVE):  # who was disabled lets nobody in
             return Refused(Refusal.INVITE_INVALID)
     existing = find_user(writer, command.user)
     if invite is not None and invite[0] == InviteKind.RESET:
@@ -138,6 +153,8 @@ def login(writer: Writer, command: Command) -> Result:
 def touch(writer: Writer, command: Command) -> Result:
     """Remember that a device was here."""
     assert type(command) is Touch
+    if command.device.user.state is UserState.DELETED:
+        return Done()
     writer.connection.execute(
         "UPDATE devices SET last_seen_ms = max(coalesce(last_seen_ms, 0), ?) WHERE id = ?",
         (writer.now_ms(), command.device.id),
@@ -188,7 +205,11 @@ def set_display_name(writer: Writer, command: Command) -> Result:
 
 
 def set_user_state(writer: Writer, command: Command) -> Result:
-    """Disable, enable or delete an account. A deleted one keeps its name and nothing else."""
+    """Disable, enable or delete an account.
+
+    A deleted one keeps its name, so that it is never given again, who invited it, and its devices'
+    numbers and signing keys, which its entries in others' conversations name.
+    """
     assert type(command) is SetUserState
     user = find_user(writer, command.user)
     if user is None or user.state is UserState.DELETED:
@@ -211,7 +232,12 @@ def set_user_state(writer: Writer, command: Command) -> Result:
             " WHERE id = ?",
             (user.id,),
         )
+        writer.connection.execute(
+            "UPDATE devices SET name = '', login_key = x'', last_seen_ms = NULL WHERE user_id = ?",
+            (user.id,),
+        )
         writer.connection.execute("DELETE FROM invites WHERE user_id = ?", (user.id,))
+        writer.bodies_removed = True  # no bodies, but what is to leave the log file as well
     return Revoked([] if command.state is UserState.ACTIVE else device_ids)
 
 
@@ -297,9 +323,10 @@ def _add_device(
     device_id = writer.connection.last_insert_rowid()
     # A new device's cursors are the heads at its registration; older entries come by HISTORY.
     writer.flush()
+    writer.places.index()
     writer.connection.execute(
         "INSERT INTO cursors SELECT conv_id, ?,"
-        " coalesce((SELECT max(seq) FROM log l WHERE l.conv_id = m.conv_id), 0), 0, 0"
+        " coalesce((SELECT max(seq) FROM log_index i WHERE i.conv_id = m.conv_id), 0), 0, 0"
         " FROM members m WHERE user_id = ?",
         (device_id, user.id),
     )

@@ -11,31 +11,57 @@ from typing import Final
 
 import apsw
 
-from storage.errors import translated
+from storage.errors import StorageFailed, translate_os, translated
 
 DATABASE_NAME: Final = "chatd.db"
-_BUSY_TIMEOUT_MS: Final = 5_000
+BUSY_TIMEOUT_MS: Final = 5_000
+"""How long a connection waits for another process; this program's own hardly ever collide."""
 _STATEMENTS: Final = 400
-"""Prepared statements kept: 64 sizes of the four bulk statements, and the single ones."""
+"""Prepared statements kept: 64 sizes of the three bulk statements, and the single ones."""
+_OLDEST_SQLITE: Final = (3, 51, 3)
 
-assert tuple(map(int, apsw.sqlite_lib_version().split("."))) >= (3, 51, 3)
+if tuple(map(int, apsw.sqlite_lib_version().split("."))) < _OLDEST_SQLITE:
+    raise ImportError(
+        f"SQLite {apsw.sqlite_lib_version()} can damage a database that is checkpointed while it "
+        "is written: install apsw-sqlite3mc 3.51.3 or newer"
+    )
 
 
 def open_writer(path: Path, cache_mib: int) -> apsw.Connection:
     """Open, and create if needed, the one connection that writes. The file gets mode 0600.
 
+    Nothing in an existing file is changed: see :func:`log_ahead`.
+
     Raises:
         StorageError: It cannot be opened, is damaged or held by another process.
     """
-    if not path.exists():
-        path.touch(mode=0o600)
+    try:
+        if not path.exists():
+            path.touch(mode=0o600)
+    except OSError as error:
+        raise translate_os(error, f"{path.name} cannot be created") from error
     with translated():
         connection = apsw.Connection(str(path), statementcachesize=_STATEMENTS)
         _prepare(connection, cache_mib)
-        connection.pragma("journal_mode", "WAL")
         connection.pragma("secure_delete", True)
         connection.pragma("foreign_keys", True)
     return connection
+
+
+def log_ahead(connection: apsw.Connection) -> None:
+    """Switch the database, known to be ours, to a write-ahead log.
+
+    Raises:
+        StorageFailed: The file system cannot hold one: readers and writer share memory through it.
+        StorageError: The disk is full or failed.
+    """
+    with translated():
+        mode = connection.pragma("journal_mode", "WAL")
+    if mode != "wal":
+        raise StorageFailed(
+            "the data folder's file system has no shared memory for SQLite's write-ahead log: "
+            "keep the data folder on a local disk"
+        )
 
 
 def open_reader(path: Path, cache_mib: int) -> apsw.Connection:
@@ -54,7 +80,7 @@ def open_reader(path: Path, cache_mib: int) -> apsw.Connection:
 
 
 def _prepare(connection: apsw.Connection, cache_mib: int) -> None:
-    connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.pragma("synchronous", "FULL")
     connection.pragma("wal_autocheckpoint", 0)
     connection.pragma("cache_size", -cache_mib * 1024)

@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import apsw
 
-from storage.checkpoint import COPY_PAGES, RESTART_PAGES, Checkpointer, checkpoint
+from storage.checkpoint import COPY_PAGES, RESTART_PAGES, Checkpointer, copy_rest, empty
 from storage.database import DATABASE_NAME
+from storage.errors import StorageFull
 from storage.reader import Reader
 from storage.reserve import Reserve
 from storage.writer import ChainFunction, Writer
+
+EMPTY_EVERY_MS: Final = 1_000
+"""How often, at most, the log file is emptied of removed bodies: each time costs a few syncs."""
 
 
 class SqliteEngine:
@@ -34,8 +39,11 @@ class SqliteEngine:
         self.writer = Writer(self._path, now_ms=now_ms, chain=chain, cache_mib=cache_mib)
         self._reserve = Reserve(folder, reserve_mib * 1024 * 1024)
         self._checkpointer = Checkpointer(self._path)
+        self._now_ms = now_ms
+        self._emptied_ms: int | None = None
         self._pages = 0
         self._copied_at = 0
+        self._empty_old_log()
         self.writer.connection.set_wal_hook(self._committed)
 
     def reader(self) -> Reader:
@@ -52,7 +60,13 @@ class SqliteEngine:
 
     def wants_copy(self) -> bool:
         """Return whether the write-ahead log has grown enough to be copied."""
-        return self._pages - self._copied_at >= COPY_PAGES or self.writer.bodies_removed
+        if self._pages - self._copied_at >= COPY_PAGES:
+            return True
+        if not self.writer.bodies_removed:
+            return False
+        last_ms = self._emptied_ms
+        # A clock that was set back counts as a second gone by.
+        return last_ms is None or not 0 <= self._now_ms() - last_ms < EMPTY_EVERY_MS
 
     def copy(self) -> None:
         """Copy what is committed into the database, beside the writer.
@@ -70,19 +84,25 @@ class SqliteEngine:
             StorageError: The disk failed or is full.
         """
         if self.writer.bodies_removed:
-            mode = apsw.SQLITE_CHECKPOINT_TRUNCATE
+            self._emptied_ms = self._now_ms()
+            if empty(self.writer.connection):
+                self.writer.bodies_removed = False
         elif self._pages >= RESTART_PAGES:
-            mode = apsw.SQLITE_CHECKPOINT_PASSIVE
-        else:
-            return
-        pages, copied = checkpoint(self.writer.connection, mode)
-        if mode == apsw.SQLITE_CHECKPOINT_TRUNCATE and pages == copied == 0:
-            self.writer.bodies_removed = False
+            copy_rest(self.writer.connection)
 
     def close(self) -> None:
         """Copy everything, close every connection but the readers'."""
-        self.writer.close()
-        self._checkpointer.close()
+        try:
+            self.writer.close()
+        finally:
+            self._checkpointer.close()
+
+    def _empty_old_log(self) -> None:
+        """Empty the log file of a process that was killed: it may hold removed bodies."""
+        try:
+            self.writer.bodies_removed = not empty(self.writer.connection)
+        except StorageFull:
+            self.writer.bodies_removed = True  # no reason not to start: tried again later
 
     def _committed(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         if pages < self._pages:

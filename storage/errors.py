@@ -8,6 +8,7 @@ StorageError
 └── StorageBusy        another process holds the database
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,11 +59,23 @@ def translated() -> Iterator[None]:
 
 
 def translate(error: apsw.Error) -> StorageError:
-    """Return this package's error for one of SQLite's."""
+    """Return this package's error for one of SQLite's. SQLite's texts may quote data: none is."""
     if isinstance(error, apsw.FullError):
-        return StorageFull("no room left on the disk")
+        return StorageFull("no room left on the disk: make room, then try again")
     if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
-        return StorageCorrupt("the database file is damaged")
+        return StorageCorrupt("the database file is damaged: restore a backup")
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
-        return StorageBusy("the database is held by another process")
-    return StorageFailed(f"the database failed ({type(error).__name__})")
+        return StorageBusy("the database is held by another process: stop that one first")
+    codes = {**apsw.mapping_result_codes, **apsw.mapping_extended_result_codes}
+    code = codes.get(getattr(error, "extendedresult", -1), type(error).__name__)
+    return StorageFailed(
+        f"the database failed ({code}): "
+        "look for disk errors in the system's log and check the data folder's permissions"
+    )
+
+
+def translate_os(error: OSError, what: str) -> StorageError:
+    """Return this package's error for one of the operating system's; ``what`` did not work."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull(f"{what}: no room left on the disk")
+    return StorageFailed(f"{what}: {error.strerror}")

@@ -23,6 +23,7 @@ from storage.commands import (
     Refused,
     Result,
 )
+from storage.places import IDS
 from storage.state import Conversation, Cursor, Device, Member
 from storage.types import ConversationKind, UserState
 
@@ -69,16 +70,16 @@ def append(writer: Writer, command: Command) -> Result:
     if not device.usable:
         return Refused(Refusal.DEVICE_UNUSABLE)
     conversation = find_conversation(writer, command.cid)
-    created = False
     if conversation is None:
         if writer.full:
             return Refused(Refusal.DISK_FULL)
         if command.n != 1:
             return Refused(Refusal.NOT_FOUND if command.peer is None else Refusal.OUT_OF_ORDER)
+        if command.removes:  # before anything is made: a refusal leaves nothing behind
+            return Refused(Refusal.NOT_FOUND if command.peer is None else Refusal.TARGET_INVALID)
         conversation = _create_direct(writer, command)
         if conversation is None:
             return Refused(Refusal.NOT_FOUND)
-        created = True
     elif device.user.id not in conversation.members:
         return Refused(Refusal.NOT_FOUND)
 
@@ -96,7 +97,6 @@ def append(writer: Writer, command: Command) -> Result:
         refusal = _remove(writer, conversation, device, command.removes, seq)
         if refusal is not None:
             return Refused(refusal)
-    assert not created or seq == 1
 
     at_ms = max(writer.now_ms(), conversation.at_ms)
     chain = writer.chain(
@@ -110,6 +110,7 @@ def append(writer: Writer, command: Command) -> Result:
         sha256(command.body).digest(),
     )
     writer.log.add(
+        writer.places.give(conversation.id),
         conversation.id,
         seq,
         device.id,
@@ -189,8 +190,7 @@ def find_conversation(writer: Writer, cid: bytes) -> Conversation | None:
         return None
     conv_id, kind, first_seq = row
     head, chain, at_ms = writer.connection.execute(
-        "SELECT seq, chain, at_ms FROM log WHERE conv_id = ? ORDER BY seq DESC LIMIT 1",
-        (conv_id,),
+        "SELECT seq, chain, at_ms FROM log WHERE id = ?", (writer.places.newest(conv_id),)
     ).get or (0, cid, 0)
     members: dict[int, Member] = {}
     is_open = True
@@ -245,20 +245,26 @@ def _senders(
             return () if user_id == but else (user_id,)
         return tuple({user for seq, user in recent if low < seq <= high and user != but})
     writer.flush()
-    return tuple(
-        user_id
-        for (user_id,) in writer.connection.execute(
-            "SELECT DISTINCT d.user_id FROM (SELECT DISTINCT device_id FROM log"
-            " WHERE conv_id = ? AND seq BETWEEN ? AND ?) l JOIN devices d ON d.id = l.device_id",
-            (conversation.id, max(low + 1, high - _MOST_SEARCHED), high),
-        )
-        if user_id != but
+    found: set[int] = set()
+    missing = conversation.members.keys() - {but}
+    rows = writer.connection.execute(
+        "SELECT d.user_id FROM log l JOIN devices d ON d.id = l.device_id"
+        f" WHERE l.id IN {IDS} ORDER BY l.id DESC",
+        (conversation.id, max(low, high - _MOST_SEARCHED) + 1, high),
     )
+    for (user_id,) in rows:
+        if user_id != but:
+            found.add(user_id)
+            missing.discard(user_id)
+        if not missing:  # mostly after an entry or two: a device that was away names many at once
+            break
+    rows.close()  # an open cursor would keep the log file from being emptied
+    return tuple(found)
 
 
 def _keep(writer: Writer, conversation: Conversation) -> None:
+    # Over the bound until the batch ends: rows not yet written live only in these objects.
     writer.conversations[conversation.cid] = conversation
-    writer.trim()
 
 
 def _create_direct(writer: Writer, command: Append) -> Conversation | None:
@@ -299,8 +305,8 @@ def _repeat(writer: Writer, conversation: Conversation, cursor: Cursor, command:
     seq, n = cursor.last_seq, cursor.last_n
     while True:
         prev_seq, message_id, at_ms, chain = writer.connection.execute(
-            "SELECT prev_seq, message_id, at_ms, chain FROM log WHERE conv_id = ? AND seq = ?",
-            (conversation.id, seq),
+            f"SELECT prev_seq, message_id, at_ms, chain FROM log WHERE id IN {IDS}",
+            (conversation.id, seq, seq),
         ).get
         if n == command.n:
             break
@@ -317,8 +323,8 @@ def _remove(
     writer.flush()
     row = writer.connection.execute(
         "SELECT l.id, l.body, d.user_id FROM log l JOIN devices d ON d.id = l.device_id"
-        " WHERE l.conv_id = ? AND l.seq = ?",
-        (conversation.id, target),
+        f" WHERE l.id IN {IDS}",
+        (conversation.id, target, target),
     ).get
     if row is None:
         return Refusal.TARGET_INVALID

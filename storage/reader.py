@@ -13,6 +13,7 @@ import apsw
 
 from storage.database import open_reader
 from storage.errors import translated
+from storage.places import IDS, TAIL, newest
 from storage.types import (
     ConversationKind,
     DeviceInfo,
@@ -33,7 +34,7 @@ _ENTRY_OVERHEAD_BYTES: Final = 112
 
 _ENTRY = (
     "SELECT seq, device_id, n, at_ms, header, message_id, body, body_hash, removed_by, chain"
-    " FROM log WHERE conv_id = ? "
+    f" FROM log WHERE id IN {IDS} ORDER BY id "
 )
 
 
@@ -157,7 +158,8 @@ class Reader:
             if row is None:
                 return None
             conv_id, low, high = row
-            head = execute("SELECT max(seq) FROM log WHERE conv_id = ?", (conv_id,)).get or 0
+            newest_id = newest(self._connection, conv_id)
+            head = execute("SELECT seq FROM log WHERE id = ?", (newest_id,)).get or 0
             high = head if high is None else min(high, head)
             if at_ms is not None:
                 after = self._seek(conv_id, at_ms, low, high) - 1
@@ -172,7 +174,7 @@ class Reader:
                 more = last < stop if order == "ASC" else first > start
             else:
                 first, more = start, False
-            anchor = anchor_row or self._chain_at(conv_id, cid, min(first - 1, head))
+            anchor = anchor_row or self._chain_at(conv_id, cid, min(first - 1, high))
         return HistoryPage(low, high, anchor, tuple(entries), more)
 
     def sync(self, user_id: int, device_id: int, since: int, page: int, *, most: int) -> SyncPage:
@@ -186,13 +188,15 @@ class Reader:
             commit_no = execute("SELECT value FROM meta WHERE key = 'commit_no'").get
             heads: list[HeadInfo] = []
             for row in execute(
-                "SELECT c.id, c.cid, c.kind, c.first_seq, l.seq, l.chain,"
+                f"WITH tail AS MATERIALIZED ({TAIL})"
+                " SELECT c.id, c.cid, c.kind, c.first_seq, l.seq, l.chain,"
                 " coalesce(k.acked, 0), m.read_own, coalesce(k.last_n, 0),"
                 " (SELECT u.name FROM members o JOIN users u ON u.id = o.user_id"
                 "   WHERE o.conv_id = c.id AND o.user_id <> m.user_id AND c.kind = 0)"
                 " FROM members m JOIN conversations c ON c.id = m.conv_id"
-                " JOIN log l ON l.conv_id = c.id"
-                "  AND l.seq = (SELECT max(seq) FROM log WHERE conv_id = c.id)"
+                " LEFT JOIN tail t ON t.conv_id = c.id"
+                " JOIN log l ON l.id = coalesce(t.id, (SELECT log_id FROM log_index"
+                "   WHERE conv_id = c.id ORDER BY seq DESC LIMIT 1))"
                 " LEFT JOIN cursors k ON k.conv_id = c.id AND k.device_id = ?"
                 " WHERE m.user_id = ? AND m.conv_id > ? AND"
                 " (l.commit_no > ? OR EXISTS (SELECT 1 FROM members o"
@@ -252,23 +256,30 @@ class Reader:
         """Return entries in ascending order, and L of the one before them if it was met."""
         entries: list[LogEntry] = []
         size_bytes = 0
-        rows = self._connection.execute(
-            _ENTRY + f"AND seq BETWEEN ? AND ? ORDER BY seq {order} LIMIT ?",
-            (conv_id, start, stop, most),
-        )
-        for seq, device_id, n, at_ms, header, message_id, body, body_hash, removed, chain in rows:
-            user, number = self._sender(device_id)
-            size_bytes += (
-                len(header) + len(body or b"") + len(user.encode()) + _ENTRY_OVERHEAD_BYTES
-            )
-            if entries and size_bytes > max_bytes:
-                if order == "DESC":
-                    entries.reverse()
-                    return entries, chain
-                break
-            entries.append(
-                LogEntry(seq, user, number, n, at_ms, header, message_id, body, body_hash, removed)
-            )
+        if order == "ASC":  # seqs are dense
+            stop = min(stop, start + most - 1)
+        else:
+            start = max(start, stop - most + 1)
+        rows = self._connection.execute(_ENTRY + order, (conv_id, start, stop))
+        try:
+            for seq, device_id, n, at_ms, header, message_id, body, digest, removed, chain in rows:
+                user, number = self._sender(device_id)
+                size_bytes += (
+                    len(header) + len(body or b"") + len(user.encode()) + _ENTRY_OVERHEAD_BYTES
+                )
+                if entries and size_bytes > max_bytes:
+                    if order == "DESC":
+                        entries.reverse()
+                        return entries, chain
+                    break
+                entries.append(
+                    LogEntry(seq, user, number, n, at_ms, header, message_id, body, digest, removed)
+                )
+        finally:
+            # Left to the garbage collector, a cursor that was not read to its end can outlive the
+            # transaction (apsw 3.54 keeps a reference when another statement runs meanwhile, as in
+            # _sender), and this connection would then read its snapshot for ever.
+            rows.close()
         if order == "DESC":
             entries.reverse()
         return entries, None
@@ -277,7 +288,7 @@ class Reader:
         if seq <= 0:
             return cid
         chain = self._connection.execute(
-            "SELECT chain FROM log WHERE conv_id = ? AND seq = ?", (conv_id, seq)
+            f"SELECT chain FROM log WHERE id IN {IDS}", (conv_id, seq, seq)
         ).get
         assert isinstance(chain, bytes)
         return chain
@@ -288,7 +299,7 @@ class Reader:
         while low < high:
             middle = (low + high) // 2
             found = self._connection.execute(
-                "SELECT at_ms FROM log WHERE conv_id = ? AND seq = ?", (conv_id, middle)
+                f"SELECT at_ms FROM log WHERE id IN {IDS}", (conv_id, middle, middle)
             ).get
             if found < at_ms:
                 low = middle + 1

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from storage.errors import StorageFailed
+from storage.errors import translate_os
 
 RESERVE_NAME: Final = "reserve"
 
@@ -39,7 +39,7 @@ class Reserve:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):  # somebody was faster
                 self.release()
                 return False
-            raise StorageFailed(f"the reserve file failed (errno {error.errno})") from error
+            raise translate_os(error, "the reserve file failed") from error
         return True
 
     def release(self) -> None:
@@ -47,4 +47,4 @@ class Reserve:
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:
-            raise StorageFailed(f"the reserve file failed (errno {error.errno})") from error
+            raise translate_os(error, "the reserve file failed") from error

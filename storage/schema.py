@@ -3,8 +3,9 @@
 History:
     1   accounts, devices, invites, conversations, members, log, cursors
 
-Each migration is one numbered file and one transaction. Before an existing database is changed a
-snapshot is written beside it. A database of a newer version is refused.
+Each migration is one numbered file; those that are due run in one transaction. Before an existing
+database is changed a snapshot is written beside it. A database of a newer version, or of another
+program, is refused and left as it was.
 """
 
 import os
@@ -14,7 +15,8 @@ from typing import Final
 
 import apsw
 
-from storage.errors import SchemaTooNew, StorageCorrupt, translated
+from storage.database import log_ahead
+from storage.errors import SchemaTooNew, StorageCorrupt, translate_os, translated
 
 SCHEMA_VERSION: Final = 1
 _APPLICATION_ID: Final = 0x63686174  # "chat"
@@ -28,7 +30,7 @@ def schema_version(connection: apsw.Connection) -> int:
 
 
 def migrate(connection: apsw.Connection, path: Path) -> None:
-    """Bring the database at ``path``, open as ``connection``, to this program's schema.
+    """Bring the database at ``path``, open as ``connection``, to this program's schema and WAL.
 
     Raises:
         SchemaTooNew: It was written by a newer version.
@@ -37,19 +39,23 @@ def migrate(connection: apsw.Connection, path: Path) -> None:
     """
     with translated():
         found = schema_version(connection)
+        if not _ours(connection, found):
+            raise StorageCorrupt(
+                f"{path.name} is not a database of chatd: "
+                "move it away, or choose another data folder"
+            )
         if found > SCHEMA_VERSION:
             raise SchemaTooNew(found, SCHEMA_VERSION)
-        if found and connection.pragma("application_id") != _APPLICATION_ID:
-            raise StorageCorrupt(f"{path.name} is not a database of chatd")
+        log_ahead(connection)
         if found == SCHEMA_VERSION:
             return
         if found:
             _snapshot(connection, path.with_name(f"{path.name}.before-{SCHEMA_VERSION}"))
-        for version in range(found + 1, SCHEMA_VERSION + 1):
-            with connection:  # one transaction
+        with connection:  # one transaction: the snapshot is of where the database would stop
+            for version in range(found + 1, SCHEMA_VERSION + 1):
                 connection.execute(_migration(version))
-                connection.pragma("user_version", version)
-                connection.pragma("application_id", _APPLICATION_ID)
+            connection.pragma("user_version", SCHEMA_VERSION)
+            connection.pragma("application_id", _APPLICATION_ID)
 
 
 def _migration(version: int) -> str:
@@ -60,14 +66,35 @@ def _migration(version: int) -> str:
     raise StorageCorrupt(f"migration {version} is missing from this installation")
 
 
+def _ours(connection: apsw.Connection, version: int) -> bool:
+    application_id = connection.pragma("application_id")
+    if version:
+        return bool(application_id == _APPLICATION_ID)
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
+    return bool(application_id == 0 and tables == 0)
+
+
 def _snapshot(connection: apsw.Connection, target: Path) -> None:
+    """Write the database as it is to ``target``, durably. It holds what the database holds."""
     temporary = target.with_suffix(".tmp")
-    temporary.unlink(missing_ok=True)
-    connection.execute("VACUUM INTO ?", (str(temporary),))
-    temporary.chmod(0o600)
-    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.touch(mode=0o600)  # SQLite accepts an empty file, and keeps its mode
+        try:
+            connection.execute("VACUUM INTO ?", (str(temporary),))
+            _sync(temporary)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync(target.parent)
+    except OSError as error:
+        raise translate_os(error, f"{target.name} cannot be written") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    temporary.replace(target)

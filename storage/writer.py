@@ -40,6 +40,7 @@ from storage.commands import (
 )
 from storage.database import open_writer
 from storage.errors import translate, translated
+from storage.places import Places
 from storage.rows import RowBuffer
 from storage.schema import migrate
 from storage.state import Conversation, Device, User
@@ -48,7 +49,8 @@ ChainFunction = Callable[[bytes, int, str, int, int, bytes, bytes, bytes], bytes
 """(previous, seq, user, device number, n, header, message id, SHA-256 of the body) -> L."""
 
 _MOST_CONVERSATIONS: Final = 20_000
-"""Conversations kept in memory, about 1 KiB each when direct: what is active on one box."""
+"""Conversations kept in memory: 2 KiB each when direct, 8 KiB with 64 senders remembered, so at
+most 160 MiB."""
 
 
 class Writer:
@@ -69,22 +71,27 @@ class Writer:
             StorageError: See :mod:`storage.errors`.
         """
         self.connection = open_writer(path, cache_mib)
-        migrate(self.connection, path)
+        try:
+            migrate(self.connection, path)
+        except BaseException:
+            self.connection.close()
+            raise
         self.now_ms = now_ms
         self.chain = chain
         self.full = False
         """True while there is no room: new entries are refused, the rest goes on."""
         self.bodies_removed = False
-        """True once a body was removed: the WAL still holds it, see :mod:`storage.checkpoint`."""
+        """True once a body or an account was removed: the log file still holds it, until
+        :meth:`storage.engine.SqliteEngine.finish_copy` has emptied that."""
 
         self.users: WeakValueDictionary[int, User] = WeakValueDictionary()
         self.devices: WeakValueDictionary[int, Device] = WeakValueDictionary()
         self.conversations: OrderedDict[bytes, Conversation] = OrderedDict()
 
         self.log = RowBuffer(
-            "INSERT INTO log (conv_id, seq, device_id, n, prev_seq, at_ms, commit_no,"
+            "INSERT INTO log (id, conv_id, seq, device_id, n, prev_seq, at_ms, commit_no,"
             " message_id, header, body, chain) VALUES ",
-            11,
+            12,
         )
         self.cursors = RowBuffer(
             "INSERT INTO cursors (conv_id, device_id, acked, last_n, last_seq) VALUES ",
@@ -100,11 +107,14 @@ class Writer:
             " read_own = excluded.read_own, read_public = excluded.read_public,"
             " changed = excluded.changed",
         )
+        self.dirty = messaging.Dirty()
         with translated():
             self.commit_no = self.connection.execute(
                 "SELECT value FROM meta WHERE key = 'commit_no'"
             ).get
-        self.dirty = messaging.Dirty()
+            self.places = Places(self.connection)
+            with self.connection:
+                self.places.index()
 
     def apply(self, batch: Sequence[Command]) -> list[Result]:
         """Begin a transaction and decide every command of the batch, in order.
@@ -120,6 +130,8 @@ class Writer:
             self.commit_no += 1
             results = [_HANDLERS[type(command)](self, command) for command in batch]
             self.flush()
+            self.places.index_if_due()
+            self.trim()
             self.connection.execute(
                 "UPDATE meta SET value = ? WHERE key = 'commit_no'", (self.commit_no,)
             )
@@ -148,6 +160,7 @@ class Writer:
             self.commit_no = self.connection.execute(
                 "SELECT value FROM meta WHERE key = 'commit_no'"
             ).get
+            self.places.reload()
             accounts.reload(self)
 
     def flush(self) -> None:
@@ -162,7 +175,10 @@ class Writer:
         return self.conversations.get(cid)
 
     def trim(self) -> None:
-        """Forget the conversations that were not used for longest, over the bound."""
+        """Forget the conversations that were not used for longest, over the bound.
+
+        Only when everything was flushed: what is forgotten is read from the disk again.
+        """
         while len(self.conversations) > _MOST_CONVERSATIONS:
             self.conversations.popitem(last=False)
 

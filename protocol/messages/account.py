@@ -37,7 +37,7 @@ class ListDevices(Message):
 class Device:
     """One device of the account."""
 
-    number: DeviceNumber
+    number: DeviceNumber  # from 1, never reused
     name: DeviceName
     created_ms: TimeMs
     last_seen_ms: OptionalU53  # nil: never logged in again
@@ -83,7 +83,7 @@ class ChangePassword(Message):
 
     request: RequestId
     message: ScramMessage  # client-final-message of the exchange that PROVE began
-    salt: Salt
+    salt: Salt  # of the new verifier, as in REGISTER; so are the keys
     stored_key: Key
     server_key: Key
 
@@ -134,7 +134,7 @@ class CreateInvite(Message):
     """Make an invite, if the server lets users invite. Answer: INVITE."""
 
     request: RequestId
-    uses: Annotated[int, UInt(1, 100)]
+    uses: Annotated[int, UInt(1, 100)]  # accounts that may be made with it
     expires_in_ms: Annotated[int, UInt(60_000, 30 * 86_400_000)]
 
 

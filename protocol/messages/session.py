@@ -46,15 +46,15 @@ class Hello(Message):
 class Welcome(Message):
     """The server's HELLO: who it is, signed over the key that TLS shows. Verify before trusting."""
 
-    version: U16
-    software: Software
+    version: U16  # the one that HELLO named
+    software: Software  # for logs alone
     features: Features  # the client's features that the server has too
-    server_id: ServerId
+    server_id: ServerId  # random, for life
     server_key: Key  # Ed25519, long-lived; the one in the invite link
     tls_key_hash: Hash  # SHA-256 of the certificate's SubjectPublicKeyInfo; zeros without TLS
     not_before_s: U53  # Unix seconds between which the signature holds
     not_after_s: U53
-    signature: Signature  # by server_key over the four fields above, see "Server identity"
+    signature: Signature  # by server_key; see "Server identity"
     keepalive_ms: U32  # the client sends at least one frame in any such time
 
 
@@ -64,7 +64,7 @@ class Register(Message):
 
     request: RequestId
     user: User  # prepared by PRECIS UsernameCaseMapped (RFC 8265)
-    token: OptionalToken  # from an invite
+    token: OptionalToken  # of an invite or a reset; nil where registration is open
     salt: Salt  # of the SCRAM verifier
     stored_key: Key  # RFC 5802 StoredKey over the stretched password, 4,096 iterations
     server_key: Key  # RFC 5802 ServerKey
@@ -96,8 +96,8 @@ class ScramFinal(Message):
     request: RequestId
     message: ScramMessage  # client-final-message
     device_name: DeviceName
-    login_key: Key
-    signing_key: Key
+    login_key: Key  # as in REGISTER
+    signing_key: Key  # as in REGISTER
 
 
 @message(Op.LOGIN, Role.CLIENT)
@@ -106,7 +106,7 @@ class Login(Message):
 
     request: RequestId
     user: User
-    device: DeviceNumber
+    device: DeviceNumber  # as ACCEPTED once gave it
     counter: U53  # above every earlier one of this device; persisted before it is used
     signature: Signature  # by the login key, see "Login by key"
 
@@ -117,15 +117,15 @@ class Accepted(Message):
 
     request: RequestId
     user: User
-    device: DeviceNumber
-    scram: OptionalScramMessage  # server-final-message
+    device: DeviceNumber  # a new one behind REGISTER and SCRAM_FINAL
+    scram: OptionalScramMessage  # server-final-message, behind SCRAM_FINAL alone
 
 
 @message(Op.PING, Role.CLIENT)
 class Ping(Message):
     """Keep-alive: send one when nothing else was sent for ``keepalive_ms``. Answer: PONG."""
 
-    nonce: U32
+    nonce: U32  # any; comes back in PONG
 
 
 @message(Op.PONG, Role.SERVER)
@@ -159,7 +159,7 @@ class Ok(Message):
 class Error(Message):
     """A request was refused; or, without a request id, the connection is about to close."""
 
-    request: OptionalRequestId
+    request: OptionalRequestId  # nil: it is about the connection
     code: U16  # see the table of errors; treat an unknown one by its flag
     text: Annotated[str, Text(0, limits.MAX_ERROR_TEXT_BYTES)]  # generic
     retryable: Bool

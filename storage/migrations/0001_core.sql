@@ -5,7 +5,7 @@ CREATE TABLE meta (
     key   TEXT    PRIMARY KEY,
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO meta VALUES ('commit_no', 0);
+INSERT INTO meta VALUES ('commit_no', 0), ('indexed', 0);
 
 CREATE TABLE users (
     id           INTEGER PRIMARY KEY,
@@ -72,7 +72,7 @@ CREATE TABLE intervals (
     FOREIGN KEY (conv_id, user_id) REFERENCES members (conv_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
--- Appended in commit order, once for all readers; the one index is compact (see docs/storage.md).
+-- Appended in commit order, once for all readers. Found through log_index, which follows behind.
 CREATE TABLE log (
     id         INTEGER PRIMARY KEY,
     conv_id    INTEGER NOT NULL,
@@ -89,7 +89,14 @@ CREATE TABLE log (
     body_hash  BLOB,                           -- in a tombstone
     removed_by INTEGER                         -- seq of the entry that removed the body
 ) STRICT;
-CREATE UNIQUE INDEX log_by_seq ON log (conv_id, seq);
+
+-- From (conversation, seq) to the log; holds every entry up to the mark meta.indexed.
+CREATE TABLE log_index (
+    conv_id INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    log_id  INTEGER NOT NULL,
+    PRIMARY KEY (conv_id, seq)
+) STRICT, WITHOUT ROWID;
 
 -- The offline queue: what lies above a device's acked is still to be delivered to it.
 CREATE TABLE cursors (

@@ -153,6 +153,13 @@ def test_load_refuses_a_public_address_without_a_port() -> None:
     assert "needs a port from 1" in found[0]
 
 
+def test_load_refuses_to_guess_a_public_port_that_changes_at_each_start() -> None:
+    overrides = ["server.listen=127.0.0.1:0"]
+    assert "public_address must be set" in problems(overrides=overrides)[0]
+    config = load(overrides=[*overrides, "server.public_address=a:1"], environ={})
+    assert config.public_address == Address("a", 1)
+
+
 def test_load_refuses_control_characters_in_texts(tmp_path: Path) -> None:
     path = write(tmp_path, '[server]\ndata_dir = "/a\\u001bb"\n')
     assert "must not have control characters" in problems(path)[0]

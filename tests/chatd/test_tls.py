@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from chatd.certificate import CertificateError, CertificateInfo, ensure_self_signed
 from chatd.tls import TlsContexts, context_info
+from chatd.tls_channel import RECORD_BYTES, TlsChannel, TlsFailed
 from tests.chatd.conftest import SeededWorld
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -42,14 +43,28 @@ def make(folder: Path, host: str, seed: int) -> Path:
 class Recorder(asyncio.Protocol):
     """Tells which certificate each connection saw, in the order of their handshakes."""
 
-    def __init__(self, seen: list[CertificateInfo]) -> None:
+    def __init__(self, contexts: TlsContexts, seen: list[CertificateInfo]) -> None:
+        self._tls = TlsChannel(contexts.context)
         self._seen = seen
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        ssl_object = transport.get_extra_info("ssl_object")
-        self._seen.append(context_info(ssl_object.context))
         # uvloop's transports are asyncio's by their methods only.
-        cast(asyncio.Transport, transport).write(b"!")
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        was_open = self._tls.open
+        try:
+            self._tls.feed(memoryview(data))
+            if was_open:
+                self._tls.read(memoryview(bytearray(RECORD_BYTES)))
+        except TlsFailed:
+            self._transport.write(self._tls.take() + self._tls.shut())
+            self._transport.close()
+            return
+        self._transport.write(self._tls.take())
+        if self._tls.open and not was_open:
+            self._seen.append(context_info(self._tls.context))
+            self._transport.write(self._tls.encrypt(b"!"))
 
 
 async def shown(port: int, name: str | None, version: ssl.TLSVersion | None = None) -> bytes:
@@ -83,9 +98,7 @@ def test_each_connection_tells_the_certificate_it_saw_across_a_reload(
         contexts = TlsContexts(path, None, "1.2")
         seen: list[CertificateInfo] = []
         running = asyncio.get_running_loop()
-        server = await running.create_server(
-            lambda: Recorder(seen), "127.0.0.1", 0, ssl=contexts.listening
-        )
+        server = await running.create_server(lambda: Recorder(contexts, seen), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         first = await shown(port, name, version)
         path.write_bytes(make(tmp_path / "new", "b.example", 2).read_bytes())
@@ -114,7 +127,7 @@ def test_server_refuses_an_older_version_than_configured(tmp_path: Path, loop: s
     async def main() -> None:
         contexts = TlsContexts(path, None, "1.3")
         server = await asyncio.get_running_loop().create_server(
-            lambda: Recorder([]), "127.0.0.1", 0, ssl=contexts.listening
+            lambda: Recorder(contexts, []), "127.0.0.1", 0
         )
         port = server.sockets[0].getsockname()[1]
         with pytest.raises((ssl.SSLError, ConnectionError)):
@@ -137,7 +150,7 @@ def test_server_offers_no_resumption_and_so_always_shows_its_certificate(tmp_pat
     with left, right:
 
         def serve() -> None:
-            with contexts.listening.wrap_socket(left, server_side=True) as server:
+            with contexts.context.wrap_socket(left, server_side=True) as server:
                 server.sendall(b"!")
                 server.recv(1)
 

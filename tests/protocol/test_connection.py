@@ -1,10 +1,14 @@
 """One connection: splits, holds, bounds, and what it does with a peer that breaks the protocol."""
 
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING
+
 import pytest
 
 from protocol import limits
 from protocol.codec import encode
-from protocol.connection import farewell, frame_limit_bytes
+from protocol.connection import Connection, farewell, frame_limit_bytes
 from protocol.errors import (
     ERRORS,
     ErrorCode,
@@ -14,26 +18,16 @@ from protocol.errors import (
     UnexpectedFrame,
     UnknownOp,
 )
-from protocol.messages.account import ListDevices
-from protocol.messages.messaging import Send, Sync
 from protocol.messages.session import (
     Bye,
     Error,
-    GoAway,
     Hello,
     Ping,
     Pong,
-    ScramChallenge,
-    ScramFirst,
 )
 from protocol.ops import Op, Role
-from protocol.server import ServerConnection
 from protocol.state import State
 from tests.protocol.helpers import (
-    ACCEPTED,
-    HELLO,
-    LOGIN,
-    WELCOME,
     feed,
     fresh,
     in_state,
@@ -41,16 +35,10 @@ from tests.protocol.helpers import (
     three_ways,
 )
 
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
+
 PINGS = encode(Ping(1)) + encode(Ping(2))
-
-
-def held_server(behind: bytes = b"") -> ServerConnection:
-    connection = ServerConnection()
-    connection.receive_data(encode(HELLO))
-    connection.send(WELCOME)
-    assert connection.receive_data(encode(LOGIN) + behind) == [LOGIN]
-    assert connection.held
-    return connection
 
 
 def test_server_gets_every_message_however_the_bytes_are_split() -> None:
@@ -122,86 +110,6 @@ def test_server_calls_a_frame_of_length_zero_malformed() -> None:
     assert (messages, failure) == ([], Malformed)
 
 
-def test_server_parses_nothing_while_a_login_is_pending() -> None:
-    connection = held_server(PINGS)
-    assert connection.receive_data(b"\xff" * 100) == []
-    assert connection.failure is None
-    assert connection.buffered_bytes == len(PINGS) + 100
-
-
-def test_server_parses_what_waited_when_the_login_is_accepted() -> None:
-    connection = held_server(PINGS)
-    connection.send(ACCEPTED)
-    assert connection.receive_data(b"") == [Ping(1), Ping(2)]
-
-
-def test_server_parses_a_short_frame_behind_a_login_that_came_in_pieces() -> None:
-    # Regression: the length of the split LOGIN frame was still waited for after the hold.
-    connection = ServerConnection()
-    connection.receive_data(encode(HELLO))
-    connection.send(WELCOME)
-    login = encode(LOGIN)
-    connection.receive_data(login[:20])
-    assert connection.receive_data(login[20:]) == [LOGIN]
-    connection.receive_data(encode(Ping(7)))
-    connection.send(ACCEPTED)
-    assert connection.receive_data(b"") == [Ping(7)]
-
-
-def test_server_parses_on_after_a_scram_challenge() -> None:
-    connection = ServerConnection()
-    first = ScramFirst(1, b"n,,n=romeo,r=x")
-    connection.receive_data(encode(HELLO))
-    connection.send(WELCOME)
-    connection.receive_data(encode(first) + encode(Bye()))
-    assert connection.held
-    connection.send(ScramChallenge(1, b"r=xy"))
-    assert connection.receive_data(b"") == [Bye()]
-
-
-@pytest.mark.parametrize("split", [1, 7, limits.MAX_HELD_BYTES])
-def test_server_holds_up_to_the_bound_and_not_a_byte_more(split: int) -> None:
-    behind = bytes(limits.MAX_HELD_BYTES)
-    connection = held_server(behind[:split])
-    connection.receive_data(behind[split:])
-    assert (connection.failure, connection.buffered_bytes) == (None, limits.MAX_HELD_BYTES)
-    connection.receive_data(b"\0")
-    assert isinstance(connection.failure, FrameTooLarge)
-    assert connection.state is State.CLOSED
-    assert connection.buffered_bytes == 0
-
-
-def test_server_refuses_a_flight_over_the_held_bound_in_one_piece() -> None:
-    connection = ServerConnection()
-    connection.receive_data(encode(HELLO))
-    connection.receive_data(encode(LOGIN) + bytes(limits.MAX_HELD_BYTES + 1))
-    assert isinstance(connection.failure, FrameTooLarge)
-
-
-@pytest.mark.parametrize("answer", [GoAway(53, 0), Error(1, 10, "", False, 0)])
-def test_server_ends_a_hold_when_it_refuses_the_login(answer: GoAway | Error) -> None:
-    connection = held_server(PINGS)
-    connection.send(answer)
-    assert (connection.held, connection.state, connection.buffered_bytes) == (
-        False,
-        State.CLOSED,
-        0,
-    )
-    assert connection.receive_data(b"") == []
-
-
-def test_server_ignores_input_that_arrives_after_the_close() -> None:
-    # Regression: bytes behind BYE made a failure if they came in another piece.
-    connection = in_state(Role.SERVER, State.READY)
-    assert connection.receive_data(encode(Bye())) == [Bye()]
-    assert connection.receive_data(PINGS) == []
-    assert connection.failure is None
-    connection = held_server()
-    connection.close()
-    connection.receive_data(bytes(limits.MAX_HELD_BYTES + 1))
-    assert (connection.failure, connection.buffered_bytes, connection.held) == (None, 0, False)
-
-
 def test_connection_remembers_the_first_failure_only() -> None:
     connection = in_state(Role.SERVER, State.READY)
     first, second = UnknownOp(1), UnknownOp(2)
@@ -219,45 +127,6 @@ def test_failure_does_not_keep_the_receive_buffer_alive() -> None:
     assert connection.failure.__traceback__ is None
     assert connection.failure.__context__ is None
     buffer += b"more"
-
-
-def test_client_may_send_a_session_behind_login() -> None:
-    connection = in_state(Role.CLIENT, State.CONNECTED)
-    for message in (HELLO, LOGIN, Sync(2, 0, 0), Send(3, bytes(32), 1, bytes(16), b"\x90", b"")):
-        connection.send(message)
-    data = encode(WELCOME) + encode(ACCEPTED) + encode(Pong(1))
-    assert connection.receive_data(data) == [WELCOME, ACCEPTED, Pong(1)]
-    assert connection.state is State.READY
-
-
-def test_client_may_not_send_a_session_before_login() -> None:
-    connection = in_state(Role.CLIENT, State.CONNECTED)
-    connection.send(HELLO)
-    with pytest.raises(LocalProtocolError, match="SYNC"):
-        connection.send(Sync(1, 0, 0))
-    connection.send(ScramFirst(1, b"n"))
-    with pytest.raises(LocalProtocolError, match="LIST_DEVICES"):
-        connection.send(ListDevices(2))
-
-
-def test_client_may_not_log_in_again_behind_login() -> None:
-    connection = in_state(Role.CLIENT, State.CONNECTED)
-    connection.send(HELLO)
-    connection.send(LOGIN)
-    for message in (LOGIN, HELLO, ScramFirst(2, b"n")):
-        with pytest.raises(LocalProtocolError, match="behind LOGIN"):
-            connection.send(message)
-    with pytest.raises(LocalProtocolError, match="GOAWAY must not be sent"):
-        connection.send(GoAway(53, 0))
-
-
-def test_client_is_closed_when_it_says_bye_behind_login() -> None:
-    # Regression: it stayed in AUTHENTICATING.
-    connection = in_state(Role.CLIENT, State.CONNECTED)
-    connection.send(HELLO)
-    connection.send(LOGIN)
-    connection.send(Bye())
-    assert connection.state is State.CLOSED
 
 
 def test_connection_refuses_to_send_what_is_the_peers() -> None:
@@ -284,3 +153,33 @@ def test_farewell_tells_the_code_and_the_generic_text(
     assert message == Error(None, error.code, info.text, info.retryable, 0)
     assert client.state is State.CLOSED
     assert ERRORS[ErrorCode(error.code)].fatal
+
+
+def lines_run(connection: Connection, data: bytes) -> int:
+    """How many lines of Python it takes to receive the data byte by byte."""
+    count = 0
+
+    def trace(_frame: FrameType, event: str, _arg: object) -> "TraceFunction":
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        for place in range(len(data)):
+            connection.receive_data(data[place : place + 1])
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_frame_arriving_byte_by_byte_costs_the_same_for_each_byte() -> None:
+    # While a frame is incomplete, a byte is appended and nothing that came before is looked at.
+    most = limits.MAX_FRAME_BYTES
+    header = most.to_bytes(4, "big") + bytes([Op.SEND])
+    few, many = (
+        lines_run(in_state(Role.SERVER, State.READY), header + bytes(size))
+        for size in (100, 10_000)
+    )
+    assert (many - few) / (10_000 - 100) <= 8

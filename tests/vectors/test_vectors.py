@@ -1,5 +1,6 @@
 """The golden vectors in both directions, and that none is missing or stale."""
 
+import msgpack
 import pytest
 from scramp import ScramClient
 
@@ -60,6 +61,27 @@ def test_frame_and_fields_are_each_others_image(row: Row) -> None:
     assert again == message
     if not row["decode_only"]:
         assert encode(message) == data
+
+
+def as_plain(value: Json) -> object:
+    """Fields as MessagePack's own values: what a client without this package would build."""
+    if isinstance(value, list):
+        return [as_plain(item) for item in value]
+    if isinstance(value, dict):
+        if set(value) == {"hex"}:
+            return bytes_from_json(value)
+        return [as_plain(item) for item in value.values()]
+    return value
+
+
+@pytest.mark.parametrize("row", rows("messages.json"))
+def test_frame_is_plain_messagepack_of_its_fields_in_their_order(row: Row) -> None:
+    # Nothing of protocol/ is used here: length, op, and the array in its shortest form.
+    op = row["op"]
+    assert isinstance(op, int)
+    body = msgpack.packb(as_plain(row["fields"]))
+    data = (len(body) + 1).to_bytes(4, "big") + bytes([op]) + body
+    assert (data == data_of(row, "frame")) is not row["decode_only"]
 
 
 @pytest.mark.parametrize("row", rows("malformed.json"))

@@ -1,0 +1,1 @@
+"""Tests of chatd/commands/, through the command line."""
