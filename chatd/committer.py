@@ -46,7 +46,7 @@ class Committer:
         self._commands: list[Command] = []
         self._callbacks: list[Callback] = []
         self._busy = False
-        self._failed = False
+        self._stopped = False
         self._copying = False
         self._finish_due = False
         self._waiting: list[Callable[[], None]] = []
@@ -84,6 +84,10 @@ class Committer:
         """Return a conversation if the writer has it in memory; only to read from it."""
         return self._writer.peek(cid)
 
+    def stop(self) -> None:
+        """Carry out nothing more: connections that end now have nothing to say that matters."""
+        self._stopped = True
+
     def set_full(self, full: bool) -> None:
         """Refuse new entries from now on, or take them again."""
         if self._writer.full is not full:
@@ -92,12 +96,12 @@ class Committer:
 
     def maintain(self) -> None:
         """Begin the upkeep that is due: after each batch, and by a timer for when none comes."""
-        if not self._copying and not self._failed and self._engine.wants_copy():
+        if not self._copying and not self._stopped and self._engine.wants_copy():
             self._copying = True
             self._environment.upkeep.submit(self._engine.copy, self._copied)
 
     def _begin(self) -> None:
-        if self._failed:
+        if self._stopped:
             return
         if self._finish_due:
             self._finish_due = False
@@ -128,7 +132,7 @@ class Committer:
         self._environment.writer.submit(self._writer.commit, committed)
 
     def _publish(self, callbacks: list[Callback], results: list[Result]) -> None:
-        if self._failed:
+        if self._stopped:
             return  # a copy failed meanwhile: what this batch left on the disk is in doubt
         self.batches += 1
         for callback, result in zip(callbacks, results, strict=True):
@@ -164,7 +168,7 @@ class Committer:
             self._attempt(commands, callbacks, again=True)
 
     def _fail(self, error: BaseException) -> None:
-        self._failed = True
+        self._stopped = True
         if not isinstance(error, StorageError):
             log.error("writer_bug", error)
             error = StorageError(f"the writer failed ({type(error).__name__})")

@@ -157,7 +157,9 @@ class Hub:
                 await work
             except Exception as error:  # noqa: BLE001  logged and told; only this request is lost
                 log.error("request_failed", error, address=peer.address)
-                if not peer.closing:
+                if peer.session is None:
+                    peer.refuse(ErrorCode.INTERNAL)
+                elif not peer.closing:
                     peer.error(request, ErrorCode.INTERNAL)
 
         task = self.environment.spawn(guarded())
@@ -215,15 +217,17 @@ class Hub:
     def _check(self, peer: Peer) -> None:
         tick = self.tick
         late = ""
-        if peer.shaking_hands and tick - peer.since > self._handshake_ticks:
-            late = "handshake"
-        elif peer.session is None:
-            if tick - peer.since > self._login_ticks:
-                late = "login"
-        elif tick - peer.heard > self._silence_ticks and not peer.paused_by_us:
-            late = "keepalive"
-        if peer.partial_since and tick - peer.partial_since > self._frame_ticks:
+        if peer.shaking_hands:
+            if tick - peer.since > self._handshake_ticks:
+                late = "handshake"
+        elif peer.session is None and tick - peer.since > self._login_ticks:
+            late = "login"
+        elif peer.paused_by_us:
+            return  # it may have said more than was read
+        elif peer.partial_since and tick - peer.partial_since > self._frame_ticks:
             late = "frame"
+        elif peer.session is not None and tick - peer.heard > self._silence_ticks:
+            late = "keepalive"
         if late:
             log.info("deadline_exceeded", address=peer.address, reason=late)
             if peer.connection.state is State.READY and late == "keepalive":

@@ -1,6 +1,7 @@
 """`chatd invite`, `chatd users` and `chatd devices`: who may come in."""
 
 import re
+from urllib.parse import urlsplit
 
 import click
 
@@ -38,8 +39,9 @@ def invite(access: Access, uses: int, expires: int | None, show_qr: bool | None)
     made = access.ask("create_invite", {"uses": uses, "expires_ms": expires})
     render.link(str(made), show_qr)
     times = "once" if uses == 1 else f"{uses} times"
+    address = urlsplit(str(made)).netloc  # the running daemon's, which may be configured otherwise
     click.echo(
-        f"Good {times}. It leads to {access.config.public_address}: "
+        f"Good {times}. It leads to {address}: "
         "set server.public_address if others must use another.",
         err=True,
     )

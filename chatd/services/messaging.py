@@ -127,7 +127,11 @@ class Messaging:
         if known is not None:
             members(list(known.members))
         else:
-            self._readers.submit(lambda reader: reader.members(message.conversation), members)
+            self._readers.submit(
+                lambda reader: reader.members(message.conversation),
+                members,
+                lambda: None,  # never answered, whatever happens
+            )
 
 
 def _check_header(data: bytes) -> ClearHeader | ErrorCode:

@@ -260,8 +260,8 @@ async def open_house(
     disk = Disk()
     core = _open_core(config, environment, folder, disk)
     house = House(core, Server(core), environment, disk)
-    await house.server.start()
     try:
+        await house.server.start()
         yield house
     finally:
         disk.release_all()

@@ -9,6 +9,7 @@ from chatd.settings import Limits, Storage
 from protocol.errors import ErrorCode
 from protocol.header import ClearHeader, Kind, encode_header
 from protocol.messages import messaging, session
+from storage.commands import Touch
 from storage.errors import StorageFailed, StorageFull
 from tests.chatd.actor import Actor, expect, refused
 from tests.chatd.house import House, open_house
@@ -32,6 +33,26 @@ async def test_next_batch_gathers_while_one_is_committed(house: House) -> None:
     assert [len(batch) for batch in house.disk.batches[before:]] == [1, 20]
     for seq in range(1, 22):
         assert expect(messaging.Event, await juliet.push()).entry.seq == seq
+
+
+async def test_fault_of_one_receiver_is_not_its_batch_mates(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    romeo, juliet = await house.arrives("romeo"), await house.arrives("juliet")
+    await house.core.idle()
+    house.disk.hold()
+    romeo.sends("juliet", "keeps the writer busy")
+    await romeo.ping()
+
+    def faulty(_: object) -> None:
+        raise ZeroDivisionError
+
+    house.core.committer.submit(Touch(house.session(juliet).device), faulty)
+    request = romeo.sends("juliet", "in the same batch")
+    await house.queued(2)
+    house.disk.release()
+    assert (await romeo.sent(request)).seq == 2
+    assert "callback_failed" in caplog.text
 
 
 async def test_full_queue_pauses_reading_and_drops_nothing(folder: Path) -> None:
