@@ -26,6 +26,8 @@ OPEN_LIMITS: dict[str, Value] = {
     "limits.sends_burst": 1_000_000,
     "limits.requests_per_second": 1_000_000,
     "limits.requests_burst": 1_000_000,
+    "limits.acks_per_second": 1_000_000,
+    "limits.acks_burst": 1_000_000,
     "limits.max_unauthenticated": 20_000,
     "limits.max_unauthenticated_per_address": 20_000,
 }
