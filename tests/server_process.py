@@ -59,6 +59,7 @@ def write_config(folder: Path, port: int, settings: Mapping[str, Value]) -> Path
         "server": {
             "data_dir": _toml(str(folder / "data")),
             "listen": f'["127.0.0.1:{port}"]',
+            "public_address": _toml(f"127.0.0.1:{port}"),
         },
         "log": {"format": '"json"'},
     }
