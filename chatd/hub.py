@@ -183,6 +183,11 @@ class Hub:
         """Give a closed connection a moment to send its last bytes, then cut it."""
         self.environment.call_later(_LINGER_MS, peer.abort)
 
+    @property
+    def overloaded(self) -> bool:
+        """Whether the writer's queue is full: stop reading from whoever feeds it."""
+        return self.committer.full
+
     def when_free(self, peer: Peer) -> None:
         """Read from a peer again once the writer's queue was taken."""
         if not self._blocked:
@@ -217,9 +222,8 @@ class Hub:
     def _check(self, peer: Peer) -> None:
         tick = self.tick
         late = ""
-        if peer.shaking_hands:
-            if tick - peer.since > self._handshake_ticks:
-                late = "handshake"
+        if peer.shaking_hands and tick - peer.since > self._handshake_ticks:
+            late = "handshake"
         elif peer.session is None and tick - peer.since > self._login_ticks:
             late = "login"
         elif peer.paused_by_us:

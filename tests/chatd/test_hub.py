@@ -28,13 +28,12 @@ async def test_so_many_strangers_and_no_more(folder: Path) -> None:
     limits = Limits(max_unauthenticated=3, max_unauthenticated_per_address=3)
     async with open_house(folder, limits=limits) as house:
         strangers = [await enters(house) for _ in range(3)]
-        over = await house.stranger()
-        await over.is_cut(ErrorCode.BUSY)
+        await house.turns_away()
         strangers[0].drop()
         await house.empties(2)
         romeo = await house.arrives("romeo")
         await enters(house)  # who has logged in is no stranger
-        await (await house.stranger()).is_cut(ErrorCode.BUSY)
+        await house.turns_away()
         await romeo.ping()
 
 
@@ -42,7 +41,7 @@ async def test_so_many_strangers_of_one_address_and_no_more(folder: Path) -> Non
     async with open_house(folder, limits=Limits(max_unauthenticated_per_address=2)) as house:
         for _ in range(2):
             await enters(house)
-        await (await house.stranger()).is_cut(ErrorCode.BUSY)
+        await house.turns_away()
         elsewhere = await Actor.connect(
             house.server.ports[0], house.actors[0].me, source="127.0.0.2"
         )
@@ -54,14 +53,21 @@ async def test_so_many_connections_and_no_more(folder: Path) -> None:
     limits = Limits(max_connections=2, max_unauthenticated=2, max_unauthenticated_per_address=2)
     async with open_house(folder, limits=limits) as house:
         romeo, juliet = await house.arrives("romeo"), await house.arrives("juliet")
-        over = await house.stranger()
-        await over.is_cut(ErrorCode.BUSY)
-        assert over.final is not None
-        assert over.final.retryable
+        await house.turns_away()
         await juliet.leave()
         await house.empties(1)
         await house.returns(juliet)
         await romeo.ping()
+
+
+async def test_client_without_tls_is_told_that_the_server_is_busy(folder: Path) -> None:
+    limits = Limits(max_connections=1, max_unauthenticated=1, max_unauthenticated_per_address=1)
+    async with open_house(folder, limits=limits, plaintext=True) as house:
+        await enters(house)
+        over = await house.stranger()
+        await over.is_cut(ErrorCode.BUSY)
+        assert over.final is not None
+        assert over.final.retryable
 
 
 async def test_two_thousand_connections_leave_nothing_behind(house: House) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from chatd.certificate import ensure_self_signed
-from chatd.server import ListenError, open_admin
+from chatd.errors import ListenError
+from chatd.server import open_admin
 from chatd.settings import Server as ServerSettings
 from chatd.settings import Tls
 from protocol.errors import ErrorCode
@@ -160,10 +161,9 @@ async def test_login_under_way_is_answered_when_the_server_drains(house: House) 
     await draining
 
 
-async def test_connection_that_was_accepted_before_the_drain_is_told(house: House) -> None:
+async def test_connection_that_comes_with_the_drain_is_turned_away(house: House) -> None:
     house.hub.draining = True
-    stranger = await house.stranger()
-    await stranger.is_cut(ErrorCode.DRAINING)
+    await house.turns_away()
 
 
 async def test_drain_does_not_wait_for_clients_that_do_not_read(
