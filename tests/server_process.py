@@ -1,8 +1,10 @@
-"""A server in a process of its own: started, watched, killed. Never left behind.
+"""A server in a process of its own: started, watched, killed. Never left behind, for it dies with
+the thread that started it, however that ends.
 
 The folder holds its configuration, its data and what it wrote to standard error.
 """
 
+import ctypes
 import os
 import random
 import signal
@@ -82,6 +84,14 @@ def _toml(value: Value) -> str:
     return str(value) if isinstance(value, int) else f'"{value}"'
 
 
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # prctl(2), Linux
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class ServerProcess:
     """One server, restarted on the same port and folder as often as needed."""
 
@@ -147,7 +157,7 @@ class ServerProcess:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
                     [sys.executable, *self._arguments], cwd=ROOT, stdin=subprocess.DEVNULL,
-                    stdout=log, stderr=log, start_new_session=True,
+                    stdout=log, stderr=log, start_new_session=True, preexec_fn=_die_with_parent,
                 )  # fmt: skip
         finally:
             os.sched_setaffinity(0, allowed)

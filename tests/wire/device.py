@@ -82,7 +82,11 @@ class _Stream(asyncio.BufferedProtocol):
     def _fail(self, error: Surprise) -> None:
         if not self.lost.done():
             self.lost.set_exception(error)
-        self.transport.abort()
+        self.cut()
+
+    def cut(self) -> None:
+        """Abort the connection, once the transport is done with what it is doing now."""
+        asyncio.get_running_loop().call_soon(self.transport.abort)
 
     def write(self, op: Op, frame: bytes) -> None:
         """Send an encoded frame."""
@@ -330,7 +334,7 @@ class OutboxDevice:
             if not error.retryable:
                 raise Surprise(f"request {request} was refused with {code}: {error.text}")
             assert self._stream is not None
-            self._stream.transport.abort()  # log in anew, and ask again
+            self._stream.cut()  # log in anew, and ask again
             return
         # A send that was refused for now, and those behind it, which are then out of order.
         if not error.retryable and code != ErrorCode.OUT_OF_ORDER:
