@@ -6,7 +6,7 @@ disk is in a thread. Nobody learns a result before its batch is durable.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from chatd.environment import Environment
 from chatd.log import get
@@ -16,6 +16,9 @@ from storage.interface import StorageEngine
 from storage.state import Conversation
 
 log = get(__name__)
+
+MOST_QUEUED_BYTES: Final = 33_554_432
+"""Bodies that wait for the writer: what one commit of a busy second carries, and no more memory."""
 
 Callback = Callable[[Any], None]
 """Gets the command's result. Any: the submitter knows which results its command can have."""
@@ -46,29 +49,33 @@ class Committer:
         self._commands: list[Command] = []
         self._callbacks: list[Callback] = []
         self._busy = False
-        self._failed = False
+        self._stopped = False
         self._copying = False
         self._finish_due = False
         self._waiting: list[Callable[[], None]] = []
-        self.batches = 0
-
-    @property
-    def full(self) -> bool:
+        self._queued_bytes = 0
+        self.full = False
         """Whether callers should stop producing; see :meth:`when_free`."""
-        return len(self._commands) >= self._most_queued
+        self.batches = 0
 
     @property
     def idle(self) -> bool:
         """Whether nothing is queued or under way."""
         return not self._busy
 
-    def submit(self, command: Command, callback: Callback) -> None:
+    def submit(self, command: Command, callback: Callback, size_bytes: int = 0) -> None:
         """Queue a command; ``callback`` gets its result once it is durable.
 
         When storage has failed, the callback is never called.
+
+        Args:
+            size_bytes: What the command holds in memory, if it is much.
         """
         self._commands.append(command)
         self._callbacks.append(callback)
+        self._queued_bytes += size_bytes
+        if len(self._commands) >= self._most_queued or self._queued_bytes >= MOST_QUEUED_BYTES:
+            self.full = True
         if not self._busy:
             self._busy = True
             self._environment.call_soon(self._begin)
@@ -85,6 +92,10 @@ class Committer:
         """Return a conversation if the writer has it in memory; only to read from it."""
         return self._writer.peek(cid)
 
+    def stop(self) -> None:
+        """Carry out nothing more: connections that end now have nothing to say that matters."""
+        self._stopped = True
+
     def set_full(self, full: bool) -> None:
         """Refuse new entries from now on, or take them again."""
         if self._writer.full is not full:
@@ -93,12 +104,12 @@ class Committer:
 
     def maintain(self) -> None:
         """Begin the upkeep that is due: after each batch, and by a timer for when none comes."""
-        if not self._copying and not self._failed and self._engine.wants_copy():
+        if not self._copying and not self._stopped and self._engine.wants_copy():
             self._copying = True
             self._environment.upkeep.submit(self._engine.copy, self._copied)
 
     def _begin(self) -> None:
-        if self._failed:
+        if self._stopped:
             return
         if self._finish_due:
             self._finish_due = False
@@ -109,6 +120,8 @@ class Committer:
             return
         commands, callbacks = self._commands, self._callbacks
         self._commands, self._callbacks = [], []
+        self._queued_bytes = 0
+        self.full = False
         self._release_waiting()
         self._attempt(commands, callbacks, again=False)
 
@@ -128,7 +141,7 @@ class Committer:
         self._environment.writer.submit(self._writer.commit, committed)
 
     def _publish(self, callbacks: list[Callback], results: list[Result]) -> None:
-        if self._failed:
+        if self._stopped:
             return  # a copy failed meanwhile: what this batch left on the disk is in doubt
         self.batches += 1
         for callback, result in zip(callbacks, results, strict=True):
@@ -164,7 +177,7 @@ class Committer:
             self._attempt(commands, callbacks, again=True)
 
     def _fail(self, error: BaseException) -> None:
-        self._failed = True
+        self._stopped = True
         if not isinstance(error, StorageError):
             log.error("writer_bug", error)
             error = StorageError(f"the writer failed ({type(error).__name__})")

@@ -21,7 +21,7 @@ from chatd.session import Session
 from chatd.settings import Limits
 from chatd.tls import TlsContexts
 from chatd.tls_channel import RECORD_BYTES, TlsChannel
-from chatd.transport import QUEUED, RECEIVE_BYTES, Handler, Peer
+from chatd.transport import HASTY, QUEUED, RECEIVE_BYTES, Handler, Peer
 from protocol.declare import Message
 from protocol.errors import ErrorCode
 from protocol.state import State
@@ -69,6 +69,9 @@ class Hub:
         """Budgets by device id."""
         self.requests: TokenBuckets[int] = TokenBuckets(
             bounds.requests_per_second, bounds.requests_burst, environment.monotonic_ms
+        )
+        self.acks: TokenBuckets[int] = TokenBuckets(
+            bounds.acks_per_second, bounds.acks_burst, environment.monotonic_ms
         )
         self.tick = 1
         self._tasks: set[asyncio.Task[None]] = set()
@@ -149,6 +152,16 @@ class Hub:
         peer.error(request, ErrorCode.RATE_LIMITED, wait_ms)
         return None
 
+    def throttle(self, peer: Peer) -> Session:
+        """Count an ACK or a PING: never refused, but over its budget the peer is read slower."""
+        session = peer.session
+        assert session is not None  # as in begin()
+        wait_ms = self.acks.take(session.device.id)
+        if wait_ms:
+            peer.pause(HASTY)
+            self.environment.call_later(wait_ms, peer.resume, HASTY)
+        return session
+
     def run(self, peer: Peer, request: int, work: Coroutine[None, None, None]) -> None:
         """Run what a request needs more than one step for; a fault in it is answered."""
 
@@ -157,7 +170,9 @@ class Hub:
                 await work
             except Exception as error:  # noqa: BLE001  logged and told; only this request is lost
                 log.error("request_failed", error, address=peer.address)
-                if not peer.closing:
+                if peer.session is None:
+                    peer.refuse(ErrorCode.INTERNAL)
+                elif not peer.closing:
                     peer.error(request, ErrorCode.INTERNAL)
 
         task = self.environment.spawn(guarded())
@@ -222,13 +237,14 @@ class Hub:
         late = ""
         if peer.shaking_hands and tick - peer.since > self._handshake_ticks:
             late = "handshake"
-        elif peer.session is None:
-            if tick - peer.since > self._login_ticks:
-                late = "login"
-        elif tick - peer.heard > self._silence_ticks and not peer.paused_by_us:
-            late = "keepalive"
-        if peer.partial_since and tick - peer.partial_since > self._frame_ticks:
+        elif peer.session is None and tick - peer.since > self._login_ticks:
+            late = "login"
+        elif peer.paused_by_us:
+            return  # it may have said more than was read
+        elif peer.partial_since and tick - peer.partial_since > self._frame_ticks:
             late = "frame"
+        elif peer.session is not None and tick - peer.heard > self._silence_ticks:
+            late = "keepalive"
         if late:
             log.info("deadline_exceeded", address=peer.address, reason=late)
             if peer.connection.state is State.READY and late == "keepalive":

@@ -37,6 +37,7 @@ class Exchange:
         self.user = ""
         self.verifier: Verifier | None = None
         """That of the user, if it exists: what was proven once :meth:`final` has returned."""
+        self._fault: Exception | None = None
         self._look_up: Callable[[str], Verifier | None] = lambda _: None
         mechanism, channel = _PLAIN, None
         if binding is not None:
@@ -54,12 +55,15 @@ class Exchange:
 
         Raises:
             ProofFailed: Not such a message, or for another channel.
+            Exception: What ``look_up`` raised.
         """
         self._look_up = look_up
         try:
             self._server.set_client_first(message.decode())
             challenge: str = self._server.get_server_first()
         except (ScramException, UnicodeDecodeError) as error:
+            if self._fault is not None:
+                raise self._fault from None  # a fault of ours is no wrong password
             raise ProofFailed("client-first-message refused") from error
         finally:
             self._look_up = lambda _: None
@@ -84,7 +88,11 @@ class Exchange:
 
     def _auth_info(self, user: str) -> tuple[bytes, bytes, bytes, int]:
         self.user = user
-        self.verifier = self._look_up(user)
+        try:
+            self.verifier = self._look_up(user)
+        except Exception as error:
+            self._fault = error  # scramp turns it into an error of the client's
+            raise
         fake = Verifier(
             self._fake("salt", user)[: limits.SALT_BYTES],
             self._fake("stored", user),

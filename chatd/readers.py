@@ -31,8 +31,17 @@ class Readers:
         for reader in readers:
             self._free.put(reader)
 
-    def submit(self, function: Callable[[StorageReader], T], done: Callable[[T], None]) -> None:
-        """Run ``function`` with a reader, then ``done`` on the loop; never if storage failed."""
+    def submit(
+        self,
+        function: Callable[[StorageReader], T],
+        done: Callable[[T], None],
+        failed: Callable[[], None],
+    ) -> None:
+        """Run ``function`` with a reader, then ``done`` on the loop.
+
+        When ``function`` had a fault, ``failed`` is called instead: what waits must be told. When
+        storage failed neither is.
+        """
 
         def finished(result: T, error: BaseException | None) -> None:
             if error is None:
@@ -40,13 +49,23 @@ class Readers:
             elif isinstance(error, StorageError):
                 self._on_failure(error)
             else:
-                raise error  # a bug: the loop's handler logs it
+                log.error("read_failed", error)
+                failed()
 
         self._environment.reader.submit(lambda: self._use(function), finished)
 
     async def run(self, function: Callable[[StorageReader], T]) -> T:
-        """Run ``function`` with a reader and wait for the result."""
-        return await self._environment.call(self._environment.reader, lambda: self._use(function))
+        """Run ``function`` with a reader and wait for the result.
+
+        Raises:
+            StorageError: Storage failed; whoever must know of it was told.
+        """
+        environment = self._environment
+        try:
+            return await environment.call(environment.reader, lambda: self._use(function))
+        except StorageError as error:
+            self._on_failure(error)
+            raise
 
     def close(self) -> None:
         """Close every reader; the lane must be idle."""

@@ -114,6 +114,7 @@ class Core:
 
     def close(self) -> None:
         """Close the database. Call it when :meth:`idle` has returned."""
+        self.committer.stop()
         self.environment.close()
         self.readers.close()
         try:
@@ -195,7 +196,9 @@ class Server:
         for listener in self._listeners:
             listener.close()
         for peer in list(self.hub.peers):
-            peer.go_away(ErrorCode.DRAINING, RECONNECT_MS, close=False)
+            # A pending login may be stored already: its answer comes first, GOAWAY behind it.
+            if not peer.connection.held:
+                peer.go_away(ErrorCode.DRAINING, RECONNECT_MS, close=False)
         await self._control.close()
         await self.core.idle()
         for peer in list(self.hub.peers):

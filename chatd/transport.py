@@ -42,6 +42,8 @@ QUEUED: Final = 4
 """The writer's queue is full."""
 MANY: Final = 8
 """Too many of its requests are unanswered."""
+HASTY: Final = 16
+"""It acknowledges or pings faster than its budget."""
 
 
 class Peer(asyncio.BufferedProtocol):
@@ -199,7 +201,7 @@ class Peer(asyncio.BufferedProtocol):
             if tls is None:
                 self._transport.write(data)
             elif tls.open:
-                self._transport.write(tls.encrypt(data))
+                self._encrypt(tls, data)
 
     def release(self) -> None:
         """The pending login was answered: parse what came behind it."""
@@ -220,6 +222,8 @@ class Peer(asyncio.BufferedProtocol):
         self._paused &= ~reason
         if not self._paused and self._transport is not None and not self.closing:
             self.heard = self._hub.tick  # the silence was ours
+            if self.partial_since:
+                self.partial_since = self.heard
             self._transport.resume_reading()
 
     @property
@@ -269,6 +273,14 @@ class Peer(asyncio.BufferedProtocol):
         """Whether the TLS handshake is not complete yet."""
         return self._tls is not None and not self._tls.open
 
+    def _encrypt(self, tls: TlsChannel, data: bytes) -> None:
+        assert self._transport is not None
+        try:
+            self._transport.write(tls.encrypt(data))
+        except TlsFailed as error:
+            log.debug("tls_failed", address=self.address, reason=str(error))
+            self.abort()
+
     def _decrypt(self, tls: TlsChannel, data: memoryview) -> None:
         plain = self._hub.plain_view
         try:
@@ -308,7 +320,7 @@ class Peer(asyncio.BufferedProtocol):
             self.partial_since = 0
         elif messages or not self.partial_since:
             self.partial_since = hub.tick
-        if hub.overloaded and not self.closing:
+        if hub.committer.full and not self.closing:
             self.pause(QUEUED)
             hub.when_free(self)
 

@@ -64,12 +64,13 @@ class Layout(Generic[T]):
         """
         if type(values) is not tuple:
             raise FieldError("expected an array")
+        record: T | None
         try:
             record = self._fast_read(values)
         except FieldError:
             record = None  # in a nested record; found again below, with its name
         if record is not None:
-            return cast(T, record)
+            return record
         if not self._required <= len(values) <= self._most:
             raise FieldError(f"expected {self._required} to {self._most} fields")
         try:
@@ -83,12 +84,13 @@ class Layout(Generic[T]):
         Raises:
             FieldError: A field is out of its bounds: a bug of the caller.
         """
+        packed: tuple[object, ...] | None
         try:
             packed = self._fast_write(record)
         except FieldError:
             packed = None
         if packed is not None:
-            return cast("tuple[object, ...]", packed)
+            return packed
         values = tuple([getattr(record, name) for name in self._names])
         try:
             return tuple([write(v) for write, v in zip(self._writers, values, strict=True)])

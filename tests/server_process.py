@@ -1,8 +1,10 @@
-"""A server in a process of its own: started, watched, killed. Never left behind.
+"""A server in a process of its own: started, watched, killed. Never left behind, for it dies with
+the thread that started it, however that ends.
 
 The folder holds its configuration, its data and what it wrote to standard error.
 """
 
+import ctypes
 import os
 import random
 import signal
@@ -26,6 +28,8 @@ OPEN_LIMITS: dict[str, Value] = {
     "limits.sends_burst": 1_000_000,
     "limits.requests_per_second": 1_000_000,
     "limits.requests_burst": 1_000_000,
+    "limits.acks_per_second": 1_000_000,
+    "limits.acks_burst": 1_000_000,
     "limits.max_unauthenticated": 20_000,
     "limits.max_unauthenticated_per_address": 20_000,
 }
@@ -80,6 +84,14 @@ def _toml(value: Value) -> str:
     return str(value) if isinstance(value, int) else f'"{value}"'
 
 
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # prctl(2), Linux
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class ServerProcess:
     """One server, restarted on the same port and folder as often as needed."""
 
@@ -89,6 +101,7 @@ class ServerProcess:
         *,
         settings: Mapping[str, Value] | None = None,
         core: int | None = None,
+        program: str = "chatd",
         module: tuple[str, ...] = (),
     ) -> None:
         """Prepare; nothing is started.
@@ -97,6 +110,7 @@ class ServerProcess:
             folder: An existing folder, the server's alone.
             settings: ``section.key`` and value, beside the port and the data folder.
             core: The only core that the process may use.
+            program: A module that takes the arguments of ``chatd``.
             module: Instead of chatd: a module and its arguments, ``--port N --folder DIR`` behind.
         """
         self.port = free_port()
@@ -108,7 +122,7 @@ class ServerProcess:
             self._arguments = ["-m", *module, "--port", str(self.port), "--folder", str(folder)]
         else:
             config = write_config(folder, self.port, settings or {})
-            self._arguments = ["-m", "chatd", "run", "--config", str(config)]
+            self._arguments = ["-m", program, "run", "--config", str(config)]
 
     def __enter__(self) -> Self:
         self.start()
@@ -143,7 +157,7 @@ class ServerProcess:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
                     [sys.executable, *self._arguments], cwd=ROOT, stdin=subprocess.DEVNULL,
-                    stdout=log, stderr=log, start_new_session=True,
+                    stdout=log, stderr=log, start_new_session=True, preexec_fn=_die_with_parent,
                 )  # fmt: skip
         finally:
             os.sched_setaffinity(0, allowed)

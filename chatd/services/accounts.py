@@ -272,7 +272,11 @@ class Accounts:
             else:
                 peer.reply(Profile(message.request, message.user, display_name))
 
-        self._readers.submit(lambda reader: reader.display_name(message.user), done)
+        self._readers.submit(
+            lambda reader: reader.display_name(message.user),
+            done,
+            lambda: peer.error(message.request, ErrorCode.INTERNAL),
+        )
 
     def _on_set_display_name(self, peer: Peer, message: SetDisplayName) -> None:
         session = self._hub.begin(peer, message.request, self._hub.requests)

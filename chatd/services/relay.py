@@ -47,6 +47,10 @@ class Relay:
         session.reads += 1
         return session
 
+    def _failed(self, peer: Peer, session: Session, request: int) -> None:
+        session.reads -= 1
+        peer.error(request, ErrorCode.INTERNAL)
+
     def _on_sync(self, peer: Peer, message: Sync) -> None:
         session = self._begin(peer, message.request)
         if session is None:
@@ -87,6 +91,7 @@ class Relay:
                 user_id, device_id, message.since, message.page, most=limits.MAX_PAGE_HEADS
             ),
             done,
+            lambda: self._failed(peer, session, message.request),
         )
 
     def _on_history(self, peer: Peer, message: History) -> None:
@@ -119,6 +124,7 @@ class Relay:
                 max_bytes=message.max_bytes,
             ),
             done,
+            lambda: self._failed(peer, session, message.request),
         )
 
 

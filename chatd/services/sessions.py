@@ -7,7 +7,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from chatd.committer import Committer
-from chatd.hub import Hub, network_of
+from chatd.hub import RECONNECT_MS, Hub, network_of
 from chatd.identity import Identity
 from chatd.log import get
 from chatd.names import valid_name
@@ -81,9 +81,6 @@ class Sessions:
         """A login holds: make the session, fence the device's older one, and answer."""
         if peer.closing:
             return
-        if self._hub.draining:
-            self.refuse(peer, request, ErrorCode.DRAINING)
-            return
         self.delays.succeeded(network_of(peer.address), device.user.name)
         session = Session(peer, device)
         older = self._hub.registry.add(session)
@@ -93,6 +90,8 @@ class Sessions:
         peer.session, peer.login = session, None
         log.info("login", user=device.user.name, device=device.number)
         peer.send(Accepted(request, device.user.name, device.number, scram))
+        if self._hub.draining:  # the login is stored, and told so
+            peer.go_away(ErrorCode.DRAINING, RECONNECT_MS, close=False)
         peer.release()
 
     def refuse(self, peer: Peer, request: int, code: ErrorCode, retry_after_ms: int = 0) -> None:
@@ -152,6 +151,7 @@ class Sessions:
         self._readers.submit(
             lambda reader: reader.login_key(message.user, message.device),
             partial(self._verify, peer, message),
+            lambda: peer.refuse(ErrorCode.INTERNAL),
         )
 
     def _verify(self, peer: Peer, message: Login, key: bytes | None) -> None:
@@ -209,7 +209,11 @@ class Sessions:
                 )
             )
 
-        self._readers.submit(lambda reader: reader.devices(name), done)
+        self._readers.submit(
+            lambda reader: reader.devices(name),
+            done,
+            lambda: peer.error(message.request, ErrorCode.INTERNAL),
+        )
 
     def _on_rename_device(self, peer: Peer, message: RenameDevice) -> None:
         session = self._hub.begin(peer, message.request, self._hub.requests)
@@ -238,6 +242,7 @@ class Sessions:
             self._hub.cut(result.device_ids, ErrorCode.DEVICE_REVOKED)
 
     def _on_ping(self, peer: Peer, message: Ping) -> None:
+        self._hub.throttle(peer)
         peer.send(Pong(message.nonce))
 
     def _on_bye(self, peer: Peer, _message: Bye) -> None:

@@ -18,7 +18,7 @@ from clients.cli.commands import (
     status,
     watch,
 )
-from clients.cli.settings import Settings
+from clients.cli.settings import Settings, with_global_options
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,7 +63,7 @@ for _command in (
     invite.invite,
     delete_account.delete_account,
 ):
-    main.add_command(_command)
+    main.add_command(with_global_options(_command))
 
 if __name__ == "__main__":
     sys.exit(main(prog_name="chat"))

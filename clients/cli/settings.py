@@ -73,6 +73,39 @@ class Settings:
         return passphrase
 
 
+def with_global_options(command: click.Command) -> click.Command:
+    """Let ``--json`` and ``--account`` stand behind a command too, where people write them."""
+
+    def take_json(context: click.Context, _: click.Parameter, given: bool) -> None:
+        if given:
+            context.obj.json = True
+
+    def take_account(context: click.Context, _: click.Parameter, name: str | None) -> None:
+        if name is not None:
+            context.obj.account = name
+
+    command.params += [
+        click.Option(
+            ["--account"],
+            metavar="NAME",
+            expose_value=False,
+            callback=take_account,
+            help="Which account, if this home has several.",
+        ),
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            callback=take_json,
+            help="Print one JSON object a line.",
+        ),
+    ]
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            with_global_options(inner)
+    return command
+
+
 def interactive() -> bool:
     """Whether somebody can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()

@@ -42,6 +42,9 @@ def run_pairs(arguments: argparse.Namespace) -> Figures:
                     rounds[-1][f"relay_{name}"] = bare[name]
                 share = rounds[-1]["messages_per_second"] / bare["messages_per_second"]
                 rounds[-1]["share_of_limit"] = share
+                # The same from processor time alone, which a busy disk or machine hardly moves.
+                ours_us = rounds[-1]["server_cpu_us_per_message"]
+                rounds[-1]["share_of_limit_by_cpu"] = bare["server_cpu_us_per_message"] / ours_us
         if arguments.profile:
             with profiled(ours.server, arguments.profile, arguments.seconds):
                 ours.round(arguments.seconds)

@@ -12,8 +12,10 @@ import asyncio
 import os
 import signal
 import ssl
+import threading
 import time
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final, cast
 
 import msgpack
@@ -36,8 +38,10 @@ class Log:
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
         self._file = path.open("ab", buffering=0)
         self._loop = loop
-        self._waiting: list[tuple[bytes, Connection, bytes, list[Connection], bytes]] = []
+        self._waiting: list[Waiting] = []
         self._busy = False
+        self._batches: SimpleQueue[list[Waiting]] = SimpleQueue()
+        threading.Thread(target=self._write, daemon=True).start()
 
     def append(
         self,
@@ -55,19 +59,16 @@ class Log:
     def _start(self) -> None:
         batch, self._waiting = self._waiting, []
         self._busy = True
-        done = self._loop.run_in_executor(None, self._write, b"".join([row[0] for row in batch]))
-        done.add_done_callback(lambda outcome: self._finish(outcome, batch))
+        self._batches.put(batch)
 
-    def _write(self, records: bytes) -> None:
-        self._file.write(records)
-        os.fdatasync(self._file.fileno())
+    def _write(self) -> None:
+        while True:
+            batch = self._batches.get()
+            self._file.write(b"".join([row[0] for row in batch]))
+            os.fdatasync(self._file.fileno())
+            self._loop.call_soon_threadsafe(self._finish, batch)
 
-    def _finish(
-        self,
-        outcome: asyncio.Future[None],
-        batch: list[tuple[bytes, "Connection", bytes, list["Connection"], bytes]],
-    ) -> None:
-        outcome.result()
+    def _finish(self, batch: list["Waiting"]) -> None:
         if self._waiting:
             self._start()
         else:
@@ -81,6 +82,10 @@ class Log:
                     written.setdefault(other, []).append(event)
         for connection, frames in written.items():
             connection.transport.write(b"".join(frames))
+
+
+Waiting = tuple[bytes, "Connection", bytes, list["Connection"], bytes]
+"""What is written, who asked for it, the answer, and what all the others get."""
 
 
 class Relay:

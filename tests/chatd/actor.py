@@ -21,7 +21,7 @@ from protocol.messages import messaging, session
 
 T = TypeVar("T", bound=Message)
 
-PATIENCE_S = 3
+PATIENCE_S = 20
 """Only so that a test that would hang fails instead."""
 
 
@@ -94,15 +94,22 @@ class Actor:
         tls: bool = True,
         receive_bytes: int = 0,
         host: str = "127.0.0.1",
+        source: str = "",
     ) -> "Actor":
         """Open a connection; with ``receive_bytes`` one whose kernel buffers little."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         plain = socket.socket(family, socket.SOCK_STREAM)
         if receive_bytes:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        if source:
+            plain.bind((source, 0))
         plain.setblocking(False)
         async with asyncio.timeout(PATIENCE_S):
-            await asyncio.get_running_loop().sock_connect(plain, (host, port))
+            try:
+                await asyncio.get_running_loop().sock_connect(plain, (host, port))
+            except OSError:
+                plain.close()
+                raise
             reader, writer = await asyncio.open_connection(
                 sock=plain,
                 ssl=insecure_context() if tls else None,
@@ -264,6 +271,13 @@ class Actor:
     def drop(self) -> None:
         """Cut the link, without TLS's farewell."""
         self._writer.transport.abort()
+
+    def hang_up(self) -> None:
+        """Say nothing more; over TLS that closes both ways."""
+        if self._writer.can_write_eof():
+            self._writer.write_eof()
+        else:
+            self._writer.close()
 
     async def leave(self) -> None:
         """Close and wait for the socket's end."""

@@ -39,6 +39,16 @@ class ManualEnvironment(Environment):
         heapq.heappush(self._timers, (self._elapsed_ms + delay_ms, next(self._order), due))
         return due
 
+    async def sleep(self, delay_ms: int) -> None:
+        """Wait for the real world, and count it."""
+        await super().sleep(delay_ms)
+        await self.advance(delay_ms)
+
+    @property
+    def timers_due(self) -> int:
+        """How many timers are pending."""
+        return sum(due.call is not None for _, _, due in self._timers)
+
     async def advance(self, duration_ms: int) -> None:
         """Let time pass: timers fire in their order, each with the tick that follows it."""
         end_ms = self._elapsed_ms + duration_ms

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from scramp import ScramClient, ScramMechanism
 
 from chatd.folder import open_folder
@@ -54,6 +56,11 @@ class House:
         )
         self.actors.append(actor)
         return actor
+
+    async def turns_away(self) -> None:
+        """A new connection ends before it begins: nobody is spoken to, not even in TLS."""
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            await self.stranger()
 
     async def invite(self, uses: int = 1, expires_ms: int | None = None) -> bytes:
         """The token of a new invite."""
@@ -260,8 +267,8 @@ async def open_house(
     disk = Disk()
     core = _open_core(config, environment, folder, disk)
     house = House(core, Server(core), environment, disk)
-    await house.server.start()
     try:
+        await house.server.start()
         yield house
     finally:
         disk.release_all()

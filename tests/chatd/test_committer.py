@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from chatd.committer import MOST_QUEUED_BYTES
 from chatd.settings import Limits, Storage
 from protocol.errors import ErrorCode
 from protocol.header import ClearHeader, Kind, encode_header
 from protocol.messages import messaging, session
+from storage.commands import Touch
 from storage.errors import StorageFailed, StorageFull
 from tests.chatd.actor import Actor, expect, refused
 from tests.chatd.house import House, open_house
@@ -34,6 +36,26 @@ async def test_next_batch_gathers_while_one_is_committed(house: House) -> None:
         assert expect(messaging.Event, await juliet.push()).entry.seq == seq
 
 
+async def test_fault_of_one_receiver_is_not_its_batch_mates(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    romeo, juliet = await house.arrives("romeo"), await house.arrives("juliet")
+    await house.core.idle()
+    house.disk.hold()
+    romeo.sends("juliet", "keeps the writer busy")
+    await romeo.ping()
+
+    def faulty(_: object) -> None:
+        raise ZeroDivisionError
+
+    house.core.committer.submit(Touch(house.session(juliet).device), faulty)
+    request = romeo.sends("juliet", "in the same batch")
+    await house.queued(2)
+    house.disk.release()
+    assert (await romeo.sent(request)).seq == 2
+    assert "callback_failed" in caplog.text
+
+
 async def test_full_queue_pauses_reading_and_drops_nothing(folder: Path) -> None:
     limits = Limits(sends_burst=5_000, requests_burst=5_000)
     async with open_house(folder, storage=Storage(1, 4, queue=64), limits=limits) as house:
@@ -45,10 +67,10 @@ async def test_full_queue_pauses_reading_and_drops_nothing(folder: Path) -> None
         await romeo.ping()
         hers = [romeo.sends("juliet", f"{i}") for i in range(63)]
         await house.queued(63)
-        assert not house.hub.overloaded
+        assert not house.core.committer.full
         hers.append(romeo.sends("juliet", "the 64th"))
         await house.queued(64)
-        await house.until(lambda: house.hub.overloaded)
+        await house.until(lambda: house.core.committer.full)
         his = [paris.sends("juliet", f"{i}") for i in range(200)]
         paused = house.session(paris).peer
         await house.until(lambda: paused.paused_by_us)
@@ -62,6 +84,20 @@ async def test_full_queue_pauses_reading_and_drops_nothing(folder: Path) -> None
         for seq, request in enumerate(his, 1):
             assert (await paris.sent(request)).seq == seq
         assert len(await juliet.log_of("paris")) == 200
+
+
+async def test_queue_is_full_of_bytes_at_its_bound_and_not_before(house: House) -> None:
+    romeo = await house.arrives("romeo")
+    committer, device = house.core.committer, house.session(romeo).device
+    house.disk.hold()
+    romeo.sends("juliet", "keeps the writer busy")
+    await romeo.ping()
+    committer.submit(Touch(device), lambda _: None, MOST_QUEUED_BYTES - 1)
+    assert not committer.full
+    committer.submit(Touch(device), lambda _: None, 1)
+    await house.until(lambda: committer.full)
+    house.disk.release()
+    await house.until(lambda: not committer.full)
 
 
 async def test_many_unanswered_requests_pause_reading_and_drop_nothing(folder: Path) -> None:

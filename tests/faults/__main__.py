@@ -8,11 +8,11 @@ import json
 import secrets
 import sys
 
-from tests.faults import kill
+from tests.faults import kill, power
 from tests.faults.scenario import Options, Outcome, Scenario, ScenarioFailed
 from tests.server_process import ServerFailed
 
-SCENARIOS: dict[str, Scenario] = {"kill": kill.run}
+SCENARIOS: dict[str, Scenario] = {"kill": kill.run, "power": power.run}
 MAX_ROUNDS = 10_000
 
 

@@ -12,14 +12,14 @@ from types import TracebackType
 from typing import Self
 
 from protocol.derive import direct_id
-from tests.checker import Record
+from tests.checker import Record, check
 from tests.faults.scenario import ScenarioFailed
 from tests.server_process import ServerProcess
 from tests.wire.caller import Caller
 from tests.wire.device import OutboxDevice
 from tests.wire.identity import Credential
 
-SETTLE_S = 60.0
+SETTLE_S = 30.0
 """Within that, after the last fault, everything is sent, read and acknowledged."""
 _POLL_S = 0.002
 
@@ -102,15 +102,20 @@ class Company:
         """Wait until something holds.
 
         Raises:
-            ScenarioFailed: Not within the time, or a client gave up.
+            ScenarioFailed: Not within the time, a client gave up, or the server died.
         """
         try:
             async with asyncio.timeout(timeout_s):
                 while not holds():
                     self._check_tasks()
+                    if not self._server.running:
+                        tail = self._server.log_tail()
+                        raise ScenarioFailed(f"{what}: the server died by itself:\n{tail}")
                     await asyncio.sleep(_POLL_S)
         except TimeoutError:
-            raise ScenarioFailed(f"{what}: not within {timeout_s:g} s") from None
+            lines = [f"{what}: not within {timeout_s:g} s", *self._unfinished()]
+            lines += check(self.records).evidence
+            raise ScenarioFailed("\n  ".join(lines)) from None
 
     async def more(self, count: int, timeout_s: float) -> None:
         """Wait until so many more sends were acknowledged."""
@@ -131,6 +136,9 @@ class Company:
             device.talking = False
             self._connect(device)
         await self.until(self._is_quiet, "the lists read anew", SETTLE_S)
+
+    def _unfinished(self) -> list[str]:
+        return [line for device in self.devices for line in device.unfinished()]
 
     def _is_quiet(self) -> bool:
         heads: dict[bytes, int] = {}

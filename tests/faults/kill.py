@@ -27,16 +27,17 @@ _START_S = 0.8
 """The longest that a starting server is left alone before it is killed: about what it needs."""
 
 
-def run(options: Options) -> Outcome:
-    """Kill the server once a round."""
+def run(options: Options, program: str = "chatd") -> Outcome:
+    """Kill the server, which ``program`` is, once a round."""
     with TemporaryDirectory(prefix="chatd-kill-") as name:
-        return uvloop.run(_run(options, Path(name)))
+        return uvloop.run(_run(options, Path(name), program))
 
 
-async def _run(options: Options, folder: Path) -> Outcome:
+async def _run(options: Options, folder: Path, program: str) -> Outcome:
     begun, random = time.perf_counter(), Random(options.seed)
     kinds = {"in_traffic": 0, "while_reconnecting": 0, "while_starting": 0}
-    server = ServerProcess(folder, settings={**OPEN_LIMITS, "log.level": "warning"})
+    settings = {**OPEN_LIMITS, "log.level": "warning"}
+    server = ServerProcess(folder, settings=settings, program=program)
     with server:
         async with Company(server, random, users=USERS, devices=DEVICES) as company:
             for _ in range(options.rounds):

@@ -82,7 +82,11 @@ class _Stream(asyncio.BufferedProtocol):
     def _fail(self, error: Surprise) -> None:
         if not self.lost.done():
             self.lost.set_exception(error)
-        self.transport.abort()
+        self.cut()
+
+    def cut(self) -> None:
+        """Abort the connection, once the transport is done with what it is doing now."""
+        asyncio.get_running_loop().call_soon(self.transport.abort)
 
     def write(self, op: Op, frame: bytes) -> None:
         """Send an encoded frame."""
@@ -174,6 +178,17 @@ class OutboxDevice:
             for talk in self.talks.values()
         )
 
+    def unfinished(self) -> list[str]:
+        """Return a line for each conversation that waits for something: for people to read."""
+        return [
+            f"{self.device.user}/{self.device.number}, {talk.conversation.hex()[:8]}: "
+            f"connected {self._ready}, at {talk.position}, acknowledged {talk.acknowledged}, "
+            f"{len(talk.outbox)} to send, {talk.unanswered} unanswered, fetching {talk.fetching}, "
+            f"held {sorted(talk.waiting)[:3]}"
+            for talk in self.talks.values()
+            if talk.outbox or talk.position != talk.acknowledged or talk.fetching or talk.waiting
+        ]
+
     def begin(self, stream: _Stream, certificate: bytes) -> None:
         """The connection stands: everything in one flight."""
         self._stream = stream
@@ -257,8 +272,7 @@ class OutboxDevice:
             self._records.append(
                 Head(self.device, head.conversation, head.head, head.acked, head.last_n)
             )
-            if head.head > talk.position:
-                self._fetch(talk)
+            talk.head = max(talk.head, head.head)
         for mark in page.watermarks:
             self._records.append(
                 Watermark(
@@ -271,18 +285,22 @@ class OutboxDevice:
             self._sync(page.next)
         else:
             self._commit, self._sync_commit, self._ready = self._sync_commit, 0, True
+            for talk in self.talks.values():
+                if talk.head > talk.position:
+                    self._fetch(talk)
 
     def _on_event(self, event: Event) -> None:
         talk = self._talk(event.conversation)
         self._records.append(Pushed(self.device, event.conversation, event.entry.seq))
-        if talk.take(self.device, self._records, entry_of(event.entry)):
+        if talk.take(self.device, self._records, entry_of(event.entry)) and self._ready:
             self._fetch(talk)
 
     def _on_sent(self, sent: Sent) -> None:
         talk, n = self._by_number[sent.request >> 24], sent.request & 0xFFFFFF
         talk.unanswered -= 1
         self.acknowledged += 1
-        talk.settle(self.device, self._records, n, sent.seq, sent.chain)
+        if talk.settle(self.device, self._records, n, sent.seq, sent.chain) and self._ready:
+            self._fetch(talk)
         self._after_answer(talk)
 
     def _on_receipt(self, receipt: Receipt) -> None:
@@ -302,7 +320,7 @@ class OutboxDevice:
         talk.fetching = False
         for entry in page.entries:
             talk.take(self.device, self._records, entry_of(entry))
-        if page.more or talk.waiting:
+        if talk.head > talk.position:
             self._fetch(talk)
 
     def _on_error(self, error: Error) -> None:
@@ -316,11 +334,13 @@ class OutboxDevice:
             if not error.retryable:
                 raise Surprise(f"request {request} was refused with {code}: {error.text}")
             assert self._stream is not None
-            self._stream.transport.abort()  # log in anew, and ask again
+            self._stream.cut()  # log in anew, and ask again
             return
         # A send that was refused for now, and those behind it, which are then out of order.
         if not error.retryable and code != ErrorCode.OUT_OF_ORDER:
             raise Surprise(f"send {request & 0xFFFFFF} was refused with {code}: {error.text}")
+        if code == ErrorCode.OUT_OF_ORDER and request & 0xFFFFFF == talk.outbox[0].n:
+            raise Surprise(f"send {talk.outbox[0].n}: the server lost one that it acknowledged")
         talk.unanswered -= 1
         talk.refused = True
         self._after_answer(talk)

@@ -45,6 +45,7 @@ class Talk:
     conversation: bytes
     peer: str
     position: int = 0  # the copy is complete up to here
+    head: int = 0  # highest seq heard of; kept, because SYNC tells of a head only once
     acknowledged: int = 0  # on this connection
     last_n: int = 0
     outbox: deque[Pending] = field(default_factory=deque)
@@ -71,18 +72,19 @@ class Talk:
         """Return the request id of send ``n``: the same on every connection."""
         return (self.number << 24) | n
 
-    def settle(self, device: Device, records: list[Record], n: int, seq: int, chain: bytes) -> None:
-        """SENT arrived: take the message out of the outbox and into the copy."""
+    def settle(self, device: Device, records: list[Record], n: int, seq: int, chain: bytes) -> bool:
+        """SENT arrived: out of the outbox, into the copy; returns as :meth:`take` does."""
         pending = next(one for one in self.outbox if one.n == n)
         self.outbox.remove(pending)
         records.append(Acked(device, self.conversation, n, pending.message_id, seq, chain))
         own = Entry(seq, device, n, pending.message_id, PLAIN, pending.body_hash)
-        self.take(device, records, own)
+        return self.take(device, records, own)
 
     def take(self, device: Device, records: list[Record], entry: Entry) -> bool:
         """Append an entry to the copy, or hold it; returns whether there is a gap before it."""
         if entry.seq <= self.position:
             return False
+        self.head = max(self.head, entry.seq)
         if entry.seq > self.position + 1:
             if len(self.waiting) < MAX_WAITING:
                 self.waiting[entry.seq] = entry

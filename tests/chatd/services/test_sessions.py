@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from chatd.hub import TICK_MS
 from chatd.ratelimit import FREE_FAILURES, MIN_DELAY_MS
 from chatd.settings import Limits
 from protocol.derive import direct_id, welcome_text
@@ -12,7 +13,7 @@ from protocol.errors import ErrorCode
 from protocol.header import PLAIN
 from protocol.messages import account, messaging, session
 from tests.chatd.actor import Actor, expect, refused
-from tests.chatd.house import House, open_house
+from tests.chatd.house import House, open_house, scram_client
 
 pytestmark = pytest.mark.asyncio
 
@@ -55,8 +56,8 @@ async def test_welcome_is_signed_anew_when_the_clock_moved(house: House, passed_
 
 
 async def test_client_of_another_version_is_told(house: House) -> None:
-    romeo = await house.stranger()
-    romeo.tell(session.Hello(2, "tests", ()))
+    romeo = await house.stranger("romeo")
+    romeo.tell(session.Hello(2, "tests", ()), session.Login(1, "romeo", 1, 1, bytes(64)))
     await romeo.is_cut(ErrorCode.UNSUPPORTED_VERSION)
 
 
@@ -281,55 +282,6 @@ async def test_login_is_delayed_after_failures_and_says_for_how_long(house: Hous
     await house.returns(romeo)
 
 
-async def test_devices_are_listed_named_and_revoked(house: House) -> None:
-    romeo = await house.arrives("romeo")
-    phone = await house.enrols(romeo)
-    await phone.leave()
-    await house.empties(1)
-    listed = expect(account.DeviceList, await romeo.asks(account.ListDevices(romeo.request())))
-    assert [(d.number, d.name, d.connected) for d in listed.devices] == [
-        (1, "laptop", True),
-        (2, "phone", False),
-    ]
-    rename = account.RenameDevice(romeo.request(), 2, "old phone")
-    expect(session.Ok, await romeo.asks(rename))
-    phone = await house.returns(phone)
-    listed = expect(account.DeviceList, await phone.asks(account.ListDevices(phone.request())))
-    assert [(d.number, d.name, d.connected) for d in listed.devices] == [
-        (1, "laptop", True),
-        (2, "old phone", True),
-    ]
-    expect(session.Ok, await romeo.asks(account.RevokeDevice(romeo.request(), 2)))
-    assert (await phone.is_sent_away()).code == ErrorCode.DEVICE_REVOKED
-    listed = expect(account.DeviceList, await romeo.asks(account.ListDevices(romeo.request())))
-    assert [d.number for d in listed.devices] == [1]
-
-
-async def test_device_that_revokes_itself_is_answered_then_sent_away(house: House) -> None:
-    romeo = await house.arrives("romeo")
-    expect(session.Ok, await romeo.asks(account.RevokeDevice(romeo.request(), 1)))
-    assert (await romeo.is_sent_away()).code == ErrorCode.DEVICE_REVOKED
-
-
-async def test_devices_of_others_are_out_of_reach(house: House) -> None:
-    romeo = await house.arrives("romeo")
-    juliet = await house.arrives("juliet")
-    await house.enrols(juliet)
-    absent = [
-        account.RevokeDevice(romeo.request(), 2),
-        account.RenameDevice(romeo.request(), 2, "mine"),
-    ]
-    for message in absent:
-        assert refused(await romeo.asks(message)) is ErrorCode.NOT_FOUND
-
-
-@pytest.mark.parametrize("name", ["tab\tbed", " led", "trailed ", "es\x1b[31mcape", "bidi\u202e"])
-async def test_device_name_that_cannot_be_shown_is_refused(house: House, name: str) -> None:
-    romeo = await house.arrives("romeo")
-    message = account.RenameDevice(romeo.request(), 1, name)
-    assert refused(await romeo.asks(message)) is ErrorCode.NAME_INVALID
-
-
 async def test_requests_over_the_rate_are_refused_each_with_its_answer(folder: Path) -> None:
     limits = Limits(requests_burst=5, requests_per_second=2)
     async with open_house(folder, limits=limits) as house:
@@ -372,3 +324,31 @@ async def test_client_that_says_bye_is_closed(house: House) -> None:
     await romeo.ends()
     await house.empties()
     assert len(house.hub.registry) == 0
+
+
+@pytest.mark.parametrize("step", ["read", "commit", "scram"])
+async def test_login_that_outlasts_its_deadline_gets_no_session(house: House, step: str) -> None:
+    romeo = await house.arrives("romeo")
+    await house.core.idle()
+    back = await knocks(house, romeo)
+    if step == "commit":
+        house.disk.hold()
+        romeo.sends("nobody", "keeps the writer busy")
+        await romeo.ping()
+    else:
+        house.disk.hold_reads()
+    done = house.disk.reads_done
+    if step == "scram":
+        first = scram_client(back).get_client_first().encode()
+        back.tell(session.ScramFirst(back.request(), first))
+    else:
+        back.tell(house.login(back))
+    await house.until(lambda: house.disk.reads_done > done)
+    if step == "commit":
+        await house.queued(1)
+    await house.environment.advance(house.core.config.limits.login_ms + 2 * TICK_MS)
+    await back.is_cut(ErrorCode.DEADLINE_EXCEEDED)
+    house.disk.release_all()
+    await house.empties(1)
+    await romeo.ping()  # nobody has replaced him
+    assert house.session(romeo).peer in house.hub.peers
