@@ -265,8 +265,10 @@ class Inbound:
         if mark.user != c.peer:
             return
         delivered, read = max(c.peer_delivered, mark.delivered), max(c.peer_read, mark.read)
-        if (delivered, read) != (c.peer_delivered, c.peer_read):
-            c.peer_delivered, c.peer_read = delivered, read
+        # SYNC also returns marks that passed only the other's own entries: news to nobody.
+        passed = [(c.peer_delivered, delivered), (c.peer_read, read)]
+        c.peer_delivered, c.peer_read = delivered, read
+        if any(log.has_own(self._store, c, self._user, low, high) for low, high in passed):
             self._out.events.append(ReceiptMoved(c.peer, delivered, read))
 
     def _read_elsewhere(self, c: Conversation, read: int) -> None:

@@ -53,6 +53,16 @@ def stored(store: Store, c: Conversation, seq: int) -> Entry | None:
     return Entry(*row) if row else None
 
 
+def has_own(store: Store, c: Conversation, me: str, after: int, up_to: int) -> bool:
+    """Whether an entry of the user's own with ``after < seq <= up_to`` is stored."""
+    row = store.row(
+        "SELECT 1 FROM entries WHERE conversation = ? AND seq > ? AND seq <= ? AND user = ? "
+        "LIMIT 1",
+        (c.id, after, up_to, me),
+    )
+    return row is not None
+
+
 def link(c: Conversation, entry: Entry) -> bool:
     """Move chain and position over the entry behind the position; False if the chain broke."""
     c.position = entry.seq

@@ -10,6 +10,9 @@ from clients.sdk.body import encode_text
 from clients.sdk.events import (
     ChainBroken,
     ConnectionChanged,
+    Event,
+    MessageReceived,
+    ReceiptMoved,
 )
 from protocol.messages import messaging as wire
 from tests.clients.dialogue import store, texts_of, until
@@ -152,3 +155,30 @@ async def test_client_puts_its_own_message_in_place_when_it_lacks_what_stands_be
         assert (await wire_.expect(wire.Acks)).acks[0].seq == 2
         assert [m.text for m in await romeo.history("juliet")] == ["first", "second"]
         assert [(c.position, c.broken) for c in await romeo.conversations()] == [(2, 0)]
+
+
+async def test_client_tells_only_of_receipts_for_messages_of_its_user(
+    peer: Peer, tmp_path: Path, log: Log
+) -> None:
+    log.add("juliet", encode_text("hers"))
+    log.add("romeo", encode_text("his"), device=2)
+    log.add("juliet", encode_text("hers again"))
+    seen: list[Event] = []
+
+    def is_last(event: Event) -> bool:
+        seen.append(event)
+        return isinstance(event, MessageReceived) and event.message.seq == 3
+
+    async with client_of(make_folder(tmp_path, peer)) as romeo:
+        events = romeo.events()
+        wire_ = await peer.log_in()
+        await romeo.wait_synced()
+        wire_.send(wire.Event(log.id, log.entries[0]), wire.Receipt(log.id, "juliet", 1, 0))
+        wire_.send(wire.Event(log.id, log.entries[1]), wire.Receipt(log.id, "juliet", 2, 1))
+        wire_.send(wire.Receipt(log.id, "juliet", 2, 2), wire.Receipt(log.id, "juliet", 3, 3))
+        wire_.send(wire.Event(log.id, log.entries[2]))
+        await until(events, is_last)
+        receipts = [event for event in seen if isinstance(event, ReceiptMoved)]
+        assert receipts == [ReceiptMoved("juliet", 2, 1), ReceiptMoved("juliet", 2, 2)]
+        (c,) = await romeo.conversations()
+        assert (c.peer_delivered, c.peer_read) == (3, 3)
