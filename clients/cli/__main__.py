@@ -1,5 +1,6 @@
 """``chat``: the reference client for the terminal. Commands stand in ``commands/``, one a file."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -48,6 +49,9 @@ def main(
     passphrase_fd: int | None,
 ) -> None:
     """Chat from the terminal. Start with the invite you got: chat join LINK."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a sign shows ? for it
     root = home or Path(platformdirs.user_data_dir("chat", appauthor=False))
     context.obj = Settings(Path(os.path.abspath(root)), account, as_json, passphrase_fd)
 

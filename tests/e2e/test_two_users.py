@@ -86,6 +86,13 @@ def test_wrong_use_gets_its_documented_exit_code(
     assert romeo.run("devices", "rename", "1", "\x1b[2J").returncode == 2
 
 
+def test_terminal_that_lacks_a_sign_shows_something_else(romeo: Person, juliet: Person) -> None:
+    romeo.rows("send", "juliet", "But, soft!")
+    shown = romeo.run("history", "juliet", PYTHONIOENCODING="latin-1")
+    assert shown.returncode == 0, shown
+    assert shown.stdout.endswith("you ? juliet: But, soft! ?\n")
+
+
 def test_password_changes_and_the_account_ends(romeo: Person, invite: Callable[[], str]) -> None:
     changed = romeo.run(
         "passwd", "--password-env", "PASSWORD", "--new-password-env", "NEW", NEW="another one"
