@@ -4,6 +4,7 @@ Needs nothing and leaves nothing: server, homes and processes live in a temporar
 port of the loopback interface.
 """
 
+import io
 import signal
 import subprocess
 import sys
@@ -101,6 +102,8 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 def main() -> int:
     """Play; print the judgement; return the exit code."""
     signal.signal(signal.SIGTERM, _terminated)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True, errors="replace")  # readable as it happens
     begun = time.monotonic()
     try:
         with TemporaryDirectory(prefix="chatd-demo-") as name:
