@@ -48,6 +48,7 @@ $(STAMP): setup.cfg pyproject.toml
 	@touch $@
 
 run: $(STAMP)
+	@echo "Let people in, from another terminal here: $(BIN)/chatd invite"
 	$(BIN)/chatd run
 
 demo: $(STAMP)

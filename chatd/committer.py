@@ -6,7 +6,7 @@ disk is in a thread. Nobody learns a result before its batch is durable.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from chatd.environment import Environment
 from chatd.log import get
@@ -16,6 +16,9 @@ from storage.interface import StorageEngine
 from storage.state import Conversation
 
 log = get(__name__)
+
+MOST_QUEUED_BYTES: Final = 33_554_432
+"""Bodies that wait for the writer: what one commit of a busy second carries, and no more memory."""
 
 Callback = Callable[[Any], None]
 """Gets the command's result. Any: the submitter knows which results its command can have."""
@@ -50,6 +53,7 @@ class Committer:
         self._copying = False
         self._finish_due = False
         self._waiting: list[Callable[[], None]] = []
+        self._queued_bytes = 0
         self.full = False
         """Whether callers should stop producing; see :meth:`when_free`."""
         self.batches = 0
@@ -59,14 +63,18 @@ class Committer:
         """Whether nothing is queued or under way."""
         return not self._busy
 
-    def submit(self, command: Command, callback: Callback) -> None:
+    def submit(self, command: Command, callback: Callback, size_bytes: int = 0) -> None:
         """Queue a command; ``callback`` gets its result once it is durable.
 
         When storage has failed, the callback is never called.
+
+        Args:
+            size_bytes: What the command holds in memory, if it is much.
         """
         self._commands.append(command)
         self._callbacks.append(callback)
-        if len(self._commands) >= self._most_queued:
+        self._queued_bytes += size_bytes
+        if len(self._commands) >= self._most_queued or self._queued_bytes >= MOST_QUEUED_BYTES:
             self.full = True
         if not self._busy:
             self._busy = True
@@ -112,6 +120,7 @@ class Committer:
             return
         commands, callbacks = self._commands, self._callbacks
         self._commands, self._callbacks = [], []
+        self._queued_bytes = 0
         self.full = False
         self._release_waiting()
         self._attempt(commands, callbacks, again=False)

@@ -21,7 +21,7 @@ from chatd.session import Session
 from chatd.settings import Limits
 from chatd.tls import TlsContexts
 from chatd.tls_channel import RECORD_BYTES, TlsChannel
-from chatd.transport import QUEUED, RECEIVE_BYTES, Handler, Peer
+from chatd.transport import HASTY, QUEUED, RECEIVE_BYTES, Handler, Peer
 from protocol.declare import Message
 from protocol.errors import ErrorCode
 from protocol.state import State
@@ -69,6 +69,9 @@ class Hub:
         """Budgets by device id."""
         self.requests: TokenBuckets[int] = TokenBuckets(
             bounds.requests_per_second, bounds.requests_burst, environment.monotonic_ms
+        )
+        self.acks: TokenBuckets[int] = TokenBuckets(
+            bounds.acks_per_second, bounds.acks_burst, environment.monotonic_ms
         )
         self.tick = 1
         self._tasks: set[asyncio.Task[None]] = set()
@@ -148,6 +151,16 @@ class Hub:
             return session
         peer.error(request, ErrorCode.RATE_LIMITED, wait_ms)
         return None
+
+    def throttle(self, peer: Peer) -> Session:
+        """Count an ACK or a PING: never refused, but over its budget the peer is read slower."""
+        session = peer.session
+        assert session is not None  # as in begin()
+        wait_ms = self.acks.take(session.device.id)
+        if wait_ms:
+            peer.pause(HASTY)
+            self.environment.call_later(wait_ms, peer.resume, HASTY)
+        return session
 
     def run(self, peer: Peer, request: int, work: Coroutine[None, None, None]) -> None:
         """Run what a request needs more than one step for; a fault in it is answered."""

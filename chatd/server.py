@@ -6,6 +6,7 @@ storage fails nothing more is answered and the process ends with status 1 within
 """
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -167,7 +168,11 @@ class Server:
                     self.hub, address.host, address.port
                 )
             except OSError as error:
-                raise ListenError(f"cannot listen on {address}: {error.strerror}") from error
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                raise ListenError(
+                    f"cannot listen on {address}: {reason}; end what listens there, or set "
+                    "server.listen to another address or port"
+                ) from error
             self._listeners.append(listener)
             self.ports.append(port)
             log.info("listening", address=address.host, port=port)

@@ -42,6 +42,8 @@ QUEUED: Final = 4
 """The writer's queue is full."""
 MANY: Final = 8
 """Too many of its requests are unanswered."""
+HASTY: Final = 16
+"""It acknowledges or pings faster than its budget."""
 
 
 class Peer(asyncio.BufferedProtocol):

@@ -28,6 +28,8 @@ OPEN_LIMITS: dict[str, Value] = {
     "limits.sends_burst": 1_000_000,
     "limits.requests_per_second": 1_000_000,
     "limits.requests_burst": 1_000_000,
+    "limits.acks_per_second": 1_000_000,
+    "limits.acks_burst": 1_000_000,
     "limits.max_unauthenticated": 20_000,
     "limits.max_unauthenticated_per_address": 20_000,
 }
@@ -59,6 +61,7 @@ def write_config(folder: Path, port: int, settings: Mapping[str, Value]) -> Path
         "server": {
             "data_dir": _toml(str(folder / "data")),
             "listen": f'["127.0.0.1:{port}"]',
+            "public_address": _toml(f"127.0.0.1:{port}"),
         },
         "log": {"format": '"json"'},
     }

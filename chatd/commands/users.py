@@ -1,13 +1,13 @@
 """`chatd invite`, `chatd users` and `chatd devices`: who may come in."""
 
 import re
-from urllib.parse import urlsplit
 
 import click
 
 from chatd.admin_api import MAX_EXPIRES_MS, MAX_USES, DeviceInfo, Json, UserInfo, decode
 from chatd.commands import render
 from chatd.commands.access import Access, with_access
+from protocol.text import clean
 
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
@@ -36,12 +36,13 @@ def _show_qr(function: click.decorators.FC) -> click.decorators.FC:
 @with_access
 def invite(access: Access, uses: int, expires: int | None, show_qr: bool | None) -> None:
     """Print a link that lets somebody register here."""
-    made = access.ask("create_invite", {"uses": uses, "expires_ms": expires})
-    render.link(str(made), show_qr)
+    link = str(access.ask("create_invite", {"uses": uses, "expires_ms": expires}))
+    render.link(link, show_qr)
     times = "once" if uses == 1 else f"{uses} times"
-    address = urlsplit(str(made)).netloc  # the running daemon's, which may be configured otherwise
+    # The daemon's own settings made the link; those of this command may be others.
+    address = link.removeprefix("chatd://").partition("/")[0]
     click.echo(
-        f"Good {times}. It leads to {address}: "
+        f"Good {times}: chat join 'LINK', in quotes. It leads to {clean(address)}: "
         "set server.public_address if others must use another.",
         err=True,
     )

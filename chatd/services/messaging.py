@@ -72,7 +72,9 @@ class Messaging:
             message.peer,
             removes,
         )
-        self._committer.submit(command, partial(self._sent, peer, message.request, command))
+        self._committer.submit(
+            command, partial(self._sent, peer, message.request, command), len(message.body)
+        )
 
     def _sent(self, peer: Peer, request: int, command: Append, result: Appended | Refused) -> None:
         if type(result) is Appended:
@@ -84,8 +86,7 @@ class Messaging:
             peer.error(request, error_code(result.reason))
 
     def _on_acks(self, peer: Peer, message: Acks) -> None:
-        session = peer.session
-        assert session is not None
+        session = self._hub.throttle(peer)
         acks = tuple([(ack.conversation, ack.seq) for ack in message.acks])
         self._committer.submit(Acknowledge(session.device, acks), partial(self._moved, session))
 

@@ -242,6 +242,7 @@ class Sessions:
             self._hub.cut(result.device_ids, ErrorCode.DEVICE_REVOKED)
 
     def _on_ping(self, peer: Peer, message: Ping) -> None:
+        self._hub.throttle(peer)
         peer.send(Pong(message.nonce))
 
     def _on_bye(self, peer: Peer, _message: Bye) -> None:

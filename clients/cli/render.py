@@ -64,8 +64,9 @@ def _conversation(row: Row) -> str:
     head, stored, read = row["head"], row["stored"], row["read"]
     broken = row["chain_broken_at"]
     note = f"; THE SERVER'S LOG DOES NOT FIT at {broken}" if broken else ""
+    noun = "message" if head == 1 else "messages"
     return clean(
-        f"  {row['peer']}: {head} messages, {stored} here, read to {read}; "
+        f"  {row['peer']}: {head} {noun}, {stored} here, read to {read}; "
         f"they have {row['peer_delivered']}, read {row['peer_read']}{note}"
     )
 

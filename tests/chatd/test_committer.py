@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chatd.committer import MOST_QUEUED_BYTES
 from chatd.settings import Limits, Storage
 from protocol.errors import ErrorCode
 from protocol.header import ClearHeader, Kind, encode_header
@@ -83,6 +84,20 @@ async def test_full_queue_pauses_reading_and_drops_nothing(folder: Path) -> None
         for seq, request in enumerate(his, 1):
             assert (await paris.sent(request)).seq == seq
         assert len(await juliet.log_of("paris")) == 200
+
+
+async def test_queue_is_full_of_bytes_at_its_bound_and_not_before(house: House) -> None:
+    romeo = await house.arrives("romeo")
+    committer, device = house.core.committer, house.session(romeo).device
+    house.disk.hold()
+    romeo.sends("juliet", "keeps the writer busy")
+    await romeo.ping()
+    committer.submit(Touch(device), lambda _: None, MOST_QUEUED_BYTES - 1)
+    assert not committer.full
+    committer.submit(Touch(device), lambda _: None, 1)
+    await house.until(lambda: committer.full)
+    house.disk.release()
+    await house.until(lambda: not committer.full)
 
 
 async def test_many_unanswered_requests_pause_reading_and_drop_nothing(folder: Path) -> None:

@@ -3,12 +3,10 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from protocol.links import parse_link
 from tests.e2e.chat_process import ROOT, Person
 from tests.server_process import ServerProcess
 
@@ -30,8 +28,7 @@ def invite(server: ServerProcess) -> Callable[[], str]:
         made = subprocess.run(
             [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=True
         )
-        text = next(line for line in made.stdout.splitlines() if line.startswith("chatd://"))
-        return str(replace(parse_link(text), host="127.0.0.1", port=server.port))
+        return made.stdout.strip()
 
     return make
 

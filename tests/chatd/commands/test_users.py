@@ -25,6 +25,8 @@ def test_invite_prints_the_link_alone_on_standard_output(either: CommandLine) ->
     assert done.exit_code == 0, done.output
     assert done.stdout == "chatd://chat.example:7222/#1.token\n"
     assert "Good once" in done.stderr
+    # Where the daemon's link leads, not where this command's own settings would.
+    assert "It leads to chat.example:7222:" in done.stderr
     assert either.admin.invites == [(1, 7 * 86_400_000)]
 
 

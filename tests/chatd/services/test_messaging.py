@@ -1,14 +1,17 @@
 """Sending, acknowledging, reading, typing, over real TLS."""
 
+from pathlib import Path
+
 import pytest
 
+from chatd.settings import Limits
 from protocol.derive import chain_entry, direct_id
 from protocol.errors import ErrorCode
 from protocol.header import ClearHeader, Kind, encode_header
 from protocol.messages import messaging, session
 from storage.commands import Acknowledge
 from tests.chatd.actor import expect, refused
-from tests.chatd.house import House
+from tests.chatd.house import House, open_house
 
 pytestmark = pytest.mark.asyncio
 
@@ -279,6 +282,27 @@ async def test_typing_over_the_budget_is_dropped_in_silence(house: House) -> Non
     await romeo.ping()
     await juliet.ping()
     assert len(juliet.pushes) == burst - 1  # his SYNC took one
+
+
+async def test_device_that_acknowledges_too_fast_is_read_slower_and_loses_nothing(
+    folder: Path,
+) -> None:
+    """threats.md class 14."""
+    async with open_house(folder, limits=Limits(acks_per_second=1, acks_burst=5)) as house:
+        romeo, juliet = await house.arrives("romeo"), await house.arrives("juliet")
+        for n in range(1, 7):
+            await romeo.says("juliet", f"{n}")
+        peer = house.session(juliet).peer
+        for n in range(1, 6):
+            juliet.acks("romeo", n)
+            await romeo.is_told("juliet", "juliet", delivered=n, read=0)
+        assert not peer.paused_by_us
+        juliet.acks("romeo", 6)
+        await romeo.is_told("juliet", "juliet", delivered=6, read=0)
+        await house.until(lambda: peer.paused_by_us)
+        await house.environment.advance(1_000)
+        await house.until(lambda: not peer.paused_by_us)
+        await juliet.ping()
 
 
 async def test_nothing_is_pushed_before_the_first_sync(house: House) -> None:
