@@ -192,12 +192,12 @@ class Limits:
         500, 1, 1_000_000, "Other requests of a device at once after a rest."
     )
     acks_per_second: int = _integer(
-        200,
+        500,
         1,
         1_000_000,
         "Acknowledgements and pings of a device, sustained; over it, the device is read slower.",
     )
-    acks_burst: int = _integer(1_000, 1, 1_000_000, "The same at once after a rest.")
+    acks_burst: int = _integer(2_000, 1, 1_000_000, "The same at once after a rest.")
     max_connections: int = _integer(20_000, 1, 1_000_000, "Open connections.")
     max_unauthenticated: int = _integer(1_000, 1, 1_000_000, "Open connections not yet logged in.")
     max_unauthenticated_per_address: int = _integer(

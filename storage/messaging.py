@@ -98,7 +98,7 @@ def append(writer: Writer, command: Command) -> Result:
         if refusal is not None:
             return Refused(refusal)
 
-    at_ms = max(writer.now_ms(), conversation.at_ms)
+    at_ms = max(writer.batch_ms, conversation.at_ms)
     chain = writer.chain(
         conversation.chain,
         seq,

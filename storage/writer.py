@@ -77,6 +77,8 @@ class Writer:
             self.connection.close()
             raise
         self.now_ms = now_ms
+        self.batch_ms = 0
+        """When the batch that is being applied began: the time of its entries."""
         self.chain = chain
         self.full = False
         """True while there is no room: new entries are refused, the rest goes on."""
@@ -128,6 +130,7 @@ class Writer:
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             self.commit_no += 1
+            self.batch_ms = self.now_ms()
             results = [_HANDLERS[type(command)](self, command) for command in batch]
             self.flush()
             self.places.index_if_due()

@@ -30,13 +30,20 @@ from tests.wire.certificate import self_signed
 _WELCOME: Final = encode(
     Welcome(1, "relay", (), bytes(16), bytes(32), bytes(32), 0, 0, bytes(64), 3_600_000)
 )
+RING_BYTES: Final = 32 * 1024 * 1024
+"""The file is overwritten from its beginning, as a write-ahead log is: a file that grows makes each
+sync write its size, too."""
+MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
+"""More than all clients can have under way."""
 
 
 class Log:
     """A file, written and synced in a thread, one batch at a time."""
 
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
-        self._file = path.open("ab", buffering=0)
+        self._file = path.open("w+b", buffering=0)
+        self._file.write(bytes(RING_BYTES))
+        os.fsync(self._file.fileno())
         self._loop = loop
         self._waiting: list[Waiting] = []
         self._busy = False
@@ -54,25 +61,26 @@ class Log:
         """Write ``record``; once it is on disk, answer the sender and tell the others."""
         self._waiting.append((record, sender, answer, others, event))
         if not self._busy:
-            self._start()
+            self._busy = True
+            self._loop.call_soon(self._start)  # with all that this tick brings
 
     def _start(self) -> None:
         batch, self._waiting = self._waiting, []
-        self._busy = True
-        self._batches.put(batch)
+        self._busy = bool(batch)
+        if batch:
+            self._batches.put(batch)
 
     def _write(self) -> None:
         while True:
             batch = self._batches.get()
+            if self._file.tell() > RING_BYTES - MAX_BATCH_BYTES:
+                self._file.seek(0)
             self._file.write(b"".join([row[0] for row in batch]))
             os.fdatasync(self._file.fileno())
             self._loop.call_soon_threadsafe(self._finish, batch)
 
     def _finish(self, batch: list["Waiting"]) -> None:
-        if self._waiting:
-            self._start()
-        else:
-            self._busy = False
+        self._loop.call_soon(self._start)
         written: dict[Connection, list[bytes]] = {}
         for _, sender, answer, others, event in batch:
             if answer:
