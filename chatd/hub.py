@@ -20,7 +20,7 @@ from chatd.registry import Registry
 from chatd.session import Session
 from chatd.settings import Limits
 from chatd.tls import TlsContexts
-from chatd.tls_channel import RECORD_BYTES, TlsChannel
+from chatd.tls_channel import READ_BYTES, TlsChannel
 from chatd.transport import HASTY, QUEUED, RECEIVE_BYTES, Handler, Peer
 from protocol.declare import Message
 from protocol.errors import ErrorCode
@@ -34,6 +34,12 @@ log = get(__name__)
 TICK_MS: Final = 500
 RECONNECT_MS: Final = 1_000
 """What clients of a draining server are told to wait; they add their own jitter."""
+LOOKUPS_BURST: Final = 100
+"""Names that an account may ask about at once: a whole address book, once."""
+LOOKUPS_PER_SECOND: Final = 1
+ALL_LOOKUPS_BURST: Final = 2_000
+"""The same of all accounts together: who owns many accounts scrapes no faster for it."""
+ALL_LOOKUPS_PER_SECOND: Final = 20
 _SLICE: Final = 1_000
 """Peers looked at without letting others run: about a millisecond."""
 _LINGER_MS: Final = 2_000
@@ -60,7 +66,7 @@ class Hub:
         self.handlers: dict[int, Handler] = {}
         self.outbox_bytes = bounds.outbox_bytes
         self.receive_view = memoryview(bytearray(RECEIVE_BYTES))
-        self.plain_view = memoryview(bytearray(RECORD_BYTES))
+        self.plain_view = memoryview(bytearray(READ_BYTES))
         self._tls = tls
         self.peers: set[Peer] = set()
         self.sends: TokenBuckets[int] = TokenBuckets(
@@ -72,6 +78,13 @@ class Hub:
         )
         self.acks: TokenBuckets[int] = TokenBuckets(
             bounds.acks_per_second, bounds.acks_burst, environment.monotonic_ms
+        )
+        self._lookups: TokenBuckets[int] = TokenBuckets(
+            LOOKUPS_PER_SECOND, LOOKUPS_BURST, environment.monotonic_ms
+        )
+        """Budgets by user id: more devices ask no faster."""
+        self._all_lookups: TokenBuckets[None] = TokenBuckets(
+            ALL_LOOKUPS_PER_SECOND, ALL_LOOKUPS_BURST, environment.monotonic_ms
         )
         self.tick = 1
         self._tasks: set[asyncio.Task[None]] = set()
@@ -156,11 +169,18 @@ class Hub:
         """Count an ACK or a PING: never refused, but over its budget the peer is read slower."""
         session = peer.session
         assert session is not None  # as in begin()
-        wait_ms = self.acks.take(session.device.id)
-        if wait_ms:
+        self.slow_down(peer, self.acks.take(session.device.id))
+        return session
+
+    def slow_down(self, peer: Peer, wait_ms: int) -> None:
+        """Read nothing from a peer for a while; one that waits already waits no longer."""
+        if wait_ms and not peer.hasty:
             peer.pause(HASTY)
             self.environment.call_later(wait_ms, peer.resume, HASTY)
-        return session
+
+    def look_up(self, session: Session) -> int:
+        """Count a question whether a user exists; return how long it has to wait, or 0."""
+        return self._lookups.take(session.device.user.id) or self._all_lookups.take(None)
 
     def run(self, peer: Peer, request: int, work: Coroutine[None, None, None]) -> None:
         """Run what a request needs more than one step for; a fault in it is answered."""

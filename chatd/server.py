@@ -6,6 +6,7 @@ storage fails nothing more is answered and the process ends with status 1 within
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -281,6 +282,8 @@ async def _serve(config: Config, repaired: list[str]) -> int:
         await core.idle()
         core.close()
         raise
+    gc.collect()
+    gc.freeze()  # what was made so far stays: walking it again would keep the loop for 20 ms
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,8 +3,8 @@
 The daemon runs TLS itself, on a plain transport, instead of having the loop do it. Three reasons:
 a connection counts against the limits from its first byte, not only after a handshake that may
 never end; the buffers stay small (input and output pass in pieces of one record, so OpenSSL's
-memory never grows beyond it); and it is cheaper, by about a fifth of the input and output cost
-(measured in docs/decisions/0004).
+memory grows beyond it only for a client that floods); and it is cheaper, by about a fifth of the
+input and output cost (measured in docs/decisions/0004).
 """
 
 import ssl
@@ -12,6 +12,8 @@ from typing import Final
 
 RECORD_BYTES: Final = 16_384
 """The plaintext of one TLS record (RFC 8446 §5.1), and the piece that input is fed in."""
+READ_BYTES: Final = 8_192
+"""The piece that plaintext is taken in: even the smallest frames in it take 3 ms to decode."""
 
 
 class TlsFailed(Exception):
@@ -52,7 +54,7 @@ class TlsChannel:
             raise TlsFailed(error.reason or "handshake failed") from None
 
     def read(self, into: memoryview) -> int:
-        """Decrypt into a buffer of at least ``RECORD_BYTES``.
+        """Decrypt into a buffer, as much as fits; the rest of a record comes with the next call.
 
         Returns:
             Bytes written; 0 when more input is needed.
@@ -60,7 +62,7 @@ class TlsChannel:
         Raises:
             TlsFailed: The stream is broken, or the peer has closed it.
         """
-        if not self._incoming.pending:
+        if not self._incoming.pending and not self._object.pending():
             return 0  # saves the exception that asking OpenSSL would cost
         try:
             # Into a buffer it returns a count, which typeshed does not know.

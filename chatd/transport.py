@@ -44,6 +44,12 @@ MANY: Final = 8
 """Too many of its requests are unanswered."""
 HASTY: Final = 16
 """It acknowledges or pings faster than its budget."""
+BUSY: Final = 32
+"""What it sent in one flight is handled over several turns of the loop."""
+
+MOST_A_TURN: Final = 128
+"""Messages of one peer that are handled before the others get their turn: 2 ms at worst, where a
+read full of the smallest frames would keep the loop for more than 100."""
 
 
 class Peer(asyncio.BufferedProtocol):
@@ -51,9 +57,11 @@ class Peer(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_hub",
+        "_left",
         "_out",
         "_paused",
         "_pushed_bytes",
+        "_rest",
         "_tls",
         "_transport",
         "address",
@@ -74,6 +82,9 @@ class Peer(asyncio.BufferedProtocol):
         self._out: list[bytes] = []
         self._paused = 0
         self._pushed_bytes = 0
+        self._left = MOST_A_TURN
+        self._rest: list[Message] = []
+        """Parsed, to be handled in the next turn; what came behind them stays encrypted."""
         self._transport: asyncio.Transport | None = None
         self._tls = hub.channel()
         self.connection = ServerConnection()
@@ -108,6 +119,7 @@ class Peer(asyncio.BufferedProtocol):
     def buffer_updated(self, count: int) -> None:
         """Cut frames out of the shared buffer and handle them."""
         view = self._hub.receive_view
+        self._left = MOST_A_TURN
         if self._tls is None:
             if not self.closing:
                 self._handle(self.connection.receive_data(view[:count]))
@@ -137,6 +149,7 @@ class Peer(asyncio.BufferedProtocol):
         self.closing = True
         self.connection.close()
         self._out.clear()
+        self._rest.clear()
         self._hub.leave(self)
 
     # Called by the daemon.
@@ -165,8 +178,8 @@ class Peer(asyncio.BufferedProtocol):
 
     def send(self, message: Message) -> None:
         """Encode a message and send it at the end of this tick."""
-        if self.closing:
-            return
+        if self.closing or self.connection.failure is not None:
+            return  # the peer's error, which came in the same flight, is the last word
         try:
             self.write(self.connection.send(message))
         except LocalProtocolError as error:
@@ -206,8 +219,22 @@ class Peer(asyncio.BufferedProtocol):
     def release(self) -> None:
         """The pending login was answered: parse what came behind it."""
         self.resume(HELD)
+        self._left = MOST_A_TURN
         if not self.closing and not self.connection.held:
             self._handle(self.connection.receive_data(b""))
+
+    def go_on(self) -> None:
+        """Handle what the last turn left, then what came behind it."""
+        if self._paused != BUSY:
+            return  # there is another reason to wait; ``resume`` calls again
+        self._left = MOST_A_TURN
+        rest, self._rest = self._rest, []
+        if not self.closing:
+            self._handle(rest)
+        if self._tls is not None and not self._rest:
+            self._read(self._tls)
+        if not self._rest:
+            self.resume(BUSY)
 
     def pause(self, reason: int) -> None:
         """Stop reading for a reason."""
@@ -225,11 +252,18 @@ class Peer(asyncio.BufferedProtocol):
             if self.partial_since:
                 self.partial_since = self.heard
             self._transport.resume_reading()
+        elif self._paused == BUSY and reason != BUSY:
+            self._hub.environment.call_soon(self.go_on)
 
     @property
     def paused_by_us(self) -> bool:
         """Whether this peer is silent because it is not read from; its own slowness aside."""
-        return self._paused & ~SLOW != 0
+        return self._paused & ~(SLOW | BUSY) != 0
+
+    @property
+    def hasty(self) -> bool:
+        """Whether it has to wait for its budget already."""
+        return self._paused & HASTY != 0
 
     def refuse(self, code: ErrorCode, retry_after_ms: int = 0) -> None:
         """Tell a fatal error without a request, then close."""
@@ -282,13 +316,21 @@ class Peer(asyncio.BufferedProtocol):
             self.abort()
 
     def _decrypt(self, tls: TlsChannel, data: memoryview) -> None:
-        plain = self._hub.plain_view
         try:
             if tls.open:
                 tls.feed(data)
             else:
                 self._shake_hands(tls, data)
-            while not self.closing and (count := tls.read(plain)):
+        except TlsFailed as error:
+            log.debug("tls_failed", address=self.address, reason=str(error))
+            self.close()
+        else:
+            self._read(tls)
+
+    def _read(self, tls: TlsChannel) -> None:
+        plain = self._hub.plain_view
+        try:
+            while not self._rest and not self.closing and (count := tls.read(plain)):
                 self._handle(self.connection.receive_data(plain[:count]))
         except TlsFailed as error:
             log.debug("tls_failed", address=self.address, reason=str(error))
@@ -307,10 +349,17 @@ class Peer(asyncio.BufferedProtocol):
         hub = self._hub
         self.heard = hub.tick
         handlers = hub.handlers
+        if len(messages) > self._left:
+            messages, self._rest = messages[: self._left], messages[self._left :]
+        self._left -= len(messages)
         for message in messages:
             if self.closing:
                 return
             handlers[message.OP](self, message)
+        if self._rest:
+            self.pause(BUSY)
+            hub.environment.call_soon(self.go_on)
+            return
         connection = self.connection
         if connection.held:
             self.pause(HELD)

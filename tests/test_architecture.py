@@ -6,6 +6,7 @@ run on a seeded, virtual-time loop. No file grows over 400 lines, and each says 
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,3 +175,21 @@ def test_checks_see_a_breach(check: object, name: str, source: str) -> None:
 def test_checks_let_the_environment_be_used() -> None:
     source = "def f(env):\n    env.call_later(1, g)\n    return env.now_ms()"
     assert against_the_environment("chatd/a.py", ast.parse(source)) == []
+
+
+def test_no_pattern_meets_what_clients_send() -> None:
+    """threats.md class 26: a regular expression can take for ever; none is on the wire's path."""
+    root = Path(__file__).resolve().parent.parent
+    using = {
+        path.relative_to(root).as_posix()
+        for package in ("protocol", "storage", "chatd", "clients/sdk")
+        for path in (root / package).rglob("*.py")
+        if re.search(r"^(import re|from re import)\b", path.read_text("utf-8"), re.MULTILINE)
+    }
+    # Links are typed by their own user; the rest is the daemon's own text and the admin's.
+    assert using == {
+        "protocol/links.py",
+        "chatd/log.py",
+        "chatd/commands/users.py",
+        "clients/sdk/home.py",
+    }

@@ -60,3 +60,24 @@ def test_protocol_page_describes_every_error(code: ErrorCode) -> None:
 def test_generator_refuses_a_page_without_its_markers() -> None:
     with pytest.raises(ValueError, match="marker"):
         page.render(TEXT.replace("<!-- begin generated: errors -->", ""))
+
+
+def test_threat_model_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert len(named) > 50
+    missing = {
+        (path, name)
+        for path, name in named
+        if not re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE)
+    }
+    assert missing == set()
+    rows = re.findall(r"^\| (\d+) \|.*\| (.*)\|$", text, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 31))
+    assert {int(number) for number, proof in rows if "::" not in proof} == {11, 24, 25}
+
+
+def test_threat_model_names_files_that_exist() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text("utf-8")
+    named = set(re.findall(r"`((?:protocol|storage|chatd|clients)/[\w/]+\.py)`", text))
+    assert {path for path in named if not (ROOT / path).exists()} == set()

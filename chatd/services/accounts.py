@@ -263,7 +263,12 @@ class Accounts:
         self._hub.run(peer, message.request, work())
 
     def _on_get_profile(self, peer: Peer, message: GetProfile) -> None:
-        if self._hub.begin(peer, message.request, self._hub.requests) is None:
+        session = self._hub.begin(peer, message.request, self._hub.requests)
+        if session is None:
+            return
+        wait_ms = self._hub.look_up(session)
+        if wait_ms:
+            peer.error(message.request, ErrorCode.RATE_LIMITED, wait_ms)
             return
 
         def done(display_name: str | None) -> None:

@@ -19,7 +19,7 @@ from protocol.errors import ErrorCode
 from protocol.header import ClearHeader, HeaderError, Kind, decode_header
 from protocol.messages.messaging import Acks, Read, Send, Sent, Typing
 from protocol.messages.session import Ok
-from storage.commands import Acknowledge, Append, Appended, MarkRead, Moved, Refused
+from storage.commands import Acknowledge, Append, Appended, MarkRead, Moved, Refusal, Refused
 
 log = get(__name__)
 
@@ -84,6 +84,9 @@ class Messaging:
         else:
             assert type(result) is Refused
             peer.error(request, error_code(result.reason))
+            if result.reason is Refusal.NOT_FOUND and peer.session is not None:
+                # It tells who does not exist: as good as a look-up.
+                self._hub.slow_down(peer, self._hub.look_up(peer.session))
 
     def _on_acks(self, peer: Peer, message: Acks) -> None:
         session = self._hub.throttle(peer)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from chatd.transport import MOST_A_TURN
 from protocol.errors import ErrorCode
 from protocol.messages import session
 from tests.chatd.house import House, open_house
@@ -91,3 +92,42 @@ async def test_bug_of_the_server_cuts_that_connection_alone(
     await juliet.ping()
     assert "bug_local_protocol" in caplog.text
     assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize("plaintext", [False, True])
+async def test_flight_of_small_frames_is_handled_in_turns_and_in_order(
+    folder: Path, plaintext: bool
+) -> None:
+    """threats.md class 26: others get their turn; nothing is dropped, nothing overtakes."""
+    async with open_house(folder, plaintext=plaintext) as house:
+        romeo, juliet = await house.arrives("romeo"), await house.arrives("juliet")
+        most = house.hub.bounds.acks_burst
+        romeo.tell(*[session.Ping(n) for n in range(1, most + 1)])
+        await juliet.says("romeo", "in between")
+        for n in range(1, most + 1):
+            assert await romeo.answer(n) == session.Pong(n)
+        await romeo.receives("in between")
+
+
+async def test_turn_takes_its_bound_of_frames_and_not_one_more(folder: Path) -> None:
+    async with open_house(folder) as house:
+        romeo = await house.arrives("romeo")
+        peer = house.session(romeo).peer
+        await romeo.ping()
+        frame = romeo.connection.send(session.Ping(7))
+        handled: list[int] = []
+        house.hub.handlers[session.Ping.OP] = lambda _, __: handled.append(1)
+        for frames, left in ((MOST_A_TURN, 0), (1, 0), (MOST_A_TURN, 0), (MOST_A_TURN + 1, 1)):
+            handled.clear()
+            romeo.tell_raw(frame * frames)
+            await house.until(lambda: bool(handled))
+            assert len(handled) == frames - left
+            await house.until(lambda most=frames: len(handled) == most)  # type: ignore[misc]  # bound now
+        assert not peer.paused_by_us
+
+
+async def test_flight_is_answered_up_to_a_protocol_error_in_it(house: House) -> None:
+    romeo = await house.arrives("romeo")
+    ping = romeo.connection.send(session.Ping(7))
+    romeo.tell_raw(ping + b"\x00\x00\x00\x02\x7f\x90")
+    await romeo.is_cut(ErrorCode.UNKNOWN_OP)
