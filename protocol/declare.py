@@ -32,8 +32,6 @@ class Layout(Generic[T]):
 
     __slots__ = (
         "_count",
-        "_fast_read",
-        "_fast_write",
         "_most",
         "_names",
         "_readers",
@@ -41,6 +39,8 @@ class Layout(Generic[T]):
         "_writers",
         "cls",
         "fields",
+        "read",
+        "write",
     )
 
     def __init__(self, cls: type[T], declared: tuple[Field, ...]) -> None:
@@ -50,27 +50,23 @@ class Layout(Generic[T]):
         self._readers = tuple(field.spec.reader() for field in declared)
         self._writers = tuple(field.spec.writer() for field in declared)
         specs = tuple(field.spec for field in declared)
-        self._fast_read = fast_reader(cls, specs)
-        self._fast_write = fast_writer(self._names, specs)
+        self.read: Callable[[object], T] = fast_reader(cls, specs, self._read)
+        """Build the record from a decoded array; unknown trailing fields are skipped.
+
+        Raises FieldError: not an array, too few or too many fields, or one out of its bounds.
+        """
+        self.write: Callable[[T], tuple[object, ...]] = fast_writer(self._names, specs, self._write)
+        """Return the record as the array that is packed.
+
+        Raises FieldError: a field is out of its bounds, a bug of the caller.
+        """
         self._required = sum(field.required for field in declared)
         self._count = len(declared)
         self._most = self._count + limits.MAX_UNKNOWN_FIELDS
 
-    def read(self, values: object) -> T:
-        """Build the record from a decoded array; unknown trailing fields are skipped.
-
-        Raises:
-            FieldError: Not an array, too few or too many fields, or a field out of its bounds.
-        """
+    def _read(self, values: object) -> T:
         if type(values) is not tuple:
             raise FieldError("expected an array")
-        record: T | None
-        try:
-            record = self._fast_read(values)
-        except FieldError:
-            record = None  # in a nested record; found again below, with its name
-        if record is not None:
-            return record
         if not self._required <= len(values) <= self._most:
             raise FieldError(f"expected {self._required} to {self._most} fields")
         try:
@@ -78,19 +74,7 @@ class Layout(Generic[T]):
         except FieldError as error:
             raise self._named(error, self._readers, values) from None
 
-    def write(self, record: T) -> tuple[object, ...]:
-        """Return the record as the array that is packed.
-
-        Raises:
-            FieldError: A field is out of its bounds: a bug of the caller.
-        """
-        packed: tuple[object, ...] | None
-        try:
-            packed = self._fast_write(record)
-        except FieldError:
-            packed = None
-        if packed is not None:
-            return packed
+    def _write(self, record: T) -> tuple[object, ...]:
         values = tuple([getattr(record, name) for name in self._names])
         try:
             return tuple([write(v) for write, v in zip(self._writers, values, strict=True)])

@@ -38,7 +38,7 @@ def test_fast_reader_agrees_with_the_closures_on_any_values(cls: type, data: st.
     except FieldError:
         expected = None
     try:
-        fast = fast_reader(cls, specs)(values)
+        fast = fast_reader(cls, specs, lambda _: None)(values)
     except FieldError:
         fast = None
     if fast is not None:
@@ -53,7 +53,7 @@ def test_fast_writer_refuses_or_agrees_on_any_values(cls: type) -> None:
     layout = LAYOUTS[cls]
     names = tuple(field.name for field in fields(cls))
     specs = tuple(field.spec for field in layout.fields)
-    write = fast_writer(names, specs)
+    write = fast_writer(names, specs, lambda _: None)
     pool = [None, True, 0, 1, 2**53, b"", bytes(16), bytes(32), "", "romeo", (), 1.5]
     choose = random.Random(cls.__qualname__)
     for _ in range(200):
