@@ -248,8 +248,8 @@ class Inbound:
         c.first_seq, boundary = item.page.first_seq, c.lowest
         if not log.prepend(self._store, c, item.page.entries, item.page.anchor):
             self._broken(c, boundary)
-        if not item.page.more:
-            c.first_seq = max(c.first_seq, c.lowest)
+        if not item.page.more or not item.page.entries:
+            c.first_seq = max(c.first_seq, c.lowest)  # also if "more" is promised and none comes
 
     def _broken(self, c: Conversation, seq: int) -> None:
         c.broken = c.broken or max(seq, 1)

@@ -15,6 +15,7 @@ from clients.sdk.errors import (
     InvalidInput,
     NoAccount,
     Refused,
+    ServerNotTrusted,
 )
 from clients.sdk.home import AccountFolder, Header, Home
 from clients.sdk.identity import DeviceKeys, prepare_device_name, prepare_user
@@ -104,8 +105,8 @@ async def join(environment: Environment, home: Home, wish: Wish) -> Joined:
         refused = False
         await worker.run(lambda store: account.activate(store, done.device))
         await done.link.close(Bye())
-    except (Refused, AuthenticationFailed, InvalidInput):
-        raise
+    except (Refused, AuthenticationFailed, InvalidInput, ServerNotTrusted):
+        raise  # nothing came of it, or nothing was sent: leave nothing behind
     except BaseException:
         refused = False  # the outcome is unknown: keep what a repeated call needs
         raise

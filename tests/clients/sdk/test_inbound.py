@@ -101,6 +101,20 @@ async def test_new_device_begins_at_the_head_and_fetches_older_on_demand(
         del events
 
 
+async def test_client_stops_asking_when_more_is_promised_and_nothing_comes(
+    peer: Peer, tmp_path: Path, log: Log
+) -> None:
+    for number in range(1, 6):
+        log.add("juliet", encode_text(str(number)))
+    async with client_of(make_folder(tmp_path, peer, device=2)) as romeo:
+        wire_ = await peer.log_in(log.head("romeo", acked=5))
+        await romeo.wait_synced()
+        asking = asyncio.create_task(romeo.history("juliet", limit=3))
+        older = await wire_.expect(wire.History)
+        wire_.send(wire.HistoryPage(older.request, 1, 5, log.chains[5], (), True))
+        assert await asking == []
+
+
 async def test_client_ignores_an_entry_it_has(peer: Peer, tmp_path: Path, log: Log) -> None:
     first, second = log.add("juliet", encode_text("1")), log.add("juliet", encode_text("2"))
     async with client_of(make_folder(tmp_path, peer)) as romeo:

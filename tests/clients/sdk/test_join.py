@@ -123,6 +123,7 @@ async def test_client_trusts_nobody_between_it_and_the_pinned_server(
     on = await peer.hello()
     with pytest.raises(ServerNotTrusted, match="intercepted"):
         await task
+    assert Home(tmp_path / "home").accounts() == []
     assert await on.closed() == []  # not a byte of a password or name has left
 
 
