@@ -5,7 +5,9 @@ from hashlib import sha256
 
 from protocol.codec import encode, frame, pack
 from protocol.declare import MESSAGES, Layout, Message, StructOf, layout_of
+from protocol.errors import ERRORS
 from protocol.fields import Bin, Flag, ListOf, OrNil, Spec, Text, UInt
+from protocol.messages.session import Error
 from protocol.ops import Op, Role
 from tests.protocol.strategies import plain
 from tests.vectors.plain import Json, to_json
@@ -110,6 +112,12 @@ def message_vectors() -> Iterator[dict[str, Json]]:
             short = frame(op, pack(row[:required]))
             least = cls(*values[:required])
             yield _vector(f"{op.name} without its optional fields", least, short, True)
+    for code, info in ERRORS.items():
+        # As the server says it: behind a request, and for fatal ones as the last frame.
+        for request in (7, None) if info.fatal else (7,):
+            told = Error(request, int(code), info.text, info.retryable, 1_000 * info.retryable)
+            last = ", the last frame" if request is None else ""
+            yield _vector(f"ERROR {code.name.lower()}{last}", told, encode(told), False)
 
 
 def _vector(name: str, message: Message, data: bytes, decode_only: bool) -> dict[str, Json]:

@@ -144,6 +144,12 @@ def test_derived_value_is_computed_from_its_inputs(row: Row) -> None:
     assert result == data_of(row, "result" if "result" in row else "text")
 
 
+def test_every_error_has_a_vector() -> None:
+    told = [row["fields"] for row in load("messages.json") if str(row["name"]).startswith("ERROR ")]
+    codes = {fields["code"] for fields in told if isinstance(fields, dict)}
+    assert {int(code) for code in ErrorCode} <= codes
+
+
 @pytest.mark.parametrize("name", ["direct_id", "chain_next", "chain_entry", "login_text",
                                   "welcome_text", "password_salt"])  # fmt: skip
 def test_every_derived_value_has_a_vector(name: str) -> None:
