@@ -77,7 +77,10 @@ class TokenBuckets(Generic[Key]):
             raise ValueError(f"tokens must be from 1 to {self._full // 1000}")
         now = self._clock_ms()
         level, at = self._buckets.pop(key, (self._full, now))
-        level = min(self._full, level + max(0, now - at) * self._per_ms)
+        if now > at:
+            level += (now - at) * self._per_ms
+            if level > self._full:
+                level = self._full
         wait_ms = 0
         if level >= cost:
             level -= cost

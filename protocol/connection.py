@@ -10,7 +10,8 @@ Contract for the caller:
 4. MUST call ``receive_data(b"")`` after an answer ended a hold, see :attr:`Connection.held`.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NoReturn
 
 from protocol import limits
 from protocol.codec import DECODERS, LENGTH, encode
@@ -33,6 +34,23 @@ _SENT_BY: Final = {
 }
 
 
+Row = dict[int, tuple[State, Callable[[bytes | memoryview], Message], bool]]
+
+_ROWS: Final[dict[Role, dict[State, Row]]] = {
+    role: {
+        state: {
+            int(op): (new, DECODERS[op], op in HOLDS and role is Role.SERVER)
+            for op, new in moves.items()
+            if op in _SENT_BY[Role(1 - role)]
+        }
+        for state, moves in MOVES.items()
+    }
+    for role in Role
+}
+"""MOVES as a receiver needs it, so that a frame costs one look-up: op -> (next state, decoder,
+whether the server holds what follows)."""
+
+
 def frame_limit_bytes(state: State) -> int:
     """Return the largest length prefix that is legal in a state."""
     if state <= State.AUTHENTICATING:
@@ -49,6 +67,7 @@ class Connection:
         "_limit_bytes",
         "_moves",
         "_need_bytes",
+        "_row",
         "_state",
         "failure",
         "held",
@@ -112,23 +131,27 @@ class Connection:
                     break
                 # The op is checked before the body has arrived.
                 op = data[position + 4]
-                new = self._moves.get(op)  # type: ignore[call-overload]  # Op is an int
-                if new is None or op not in self._incoming:
+                row = self._row.get(op)
+                if row is None:
                     self._refuse(op)
-                begin, position_after = position + 5, position + 4 + size
-                if position_after > end:
+                new, decode, holds = row
+                after = position + 4 + size
+                if after > end:
                     need_bytes = 4 + size
                     break
-                messages.append(DECODERS[op](data[begin:position_after]))
-                position = position_after
+                messages.append(decode(data[position + 5 : after]))
+                position = after
                 if new is not self._state:
                     self._enter(new)
                     if new is State.CLOSED:
                         position = end
-                if op in HOLDS and self.ROLE is Role.SERVER:
+                if holds:
                     self.held = True
                     break
-            self._keep(data, position, need_bytes)
+            self._need_bytes = need_bytes
+            if position < end:
+                self._buffer += data[position:]
+                self._check_held()
         except RemoteProtocolError as error:
             self.fail(error)
         return messages
@@ -169,17 +192,11 @@ class Connection:
         """The transport is gone, or about to go: nothing is sent or received any more."""
         self._enter(State.CLOSED)
 
-    def _keep(self, data: bytes | memoryview, position: int, need_bytes: int) -> None:
-        self._need_bytes = need_bytes
-        if position < len(data):
-            self._buffer += data[position:]
-            self._check_held()
-
     def _check_held(self) -> None:
         if self.held and len(self._buffer) > limits.MAX_HELD_BYTES:
             self.fail(FrameTooLarge(len(self._buffer), limits.MAX_HELD_BYTES))
 
-    def _refuse(self, op: int) -> None:
+    def _refuse(self, op: int) -> NoReturn:
         if op in self._incoming:
             raise UnexpectedFrame(op, self._state.name)
         raise UnknownOp(op)
@@ -192,6 +209,7 @@ class Connection:
         if state is State.CLOSED:
             self._buffer = bytearray()
         self._moves = MOVES[state]
+        self._row = _ROWS[self.ROLE][state]
         self._limit_bytes = frame_limit_bytes(state)
 
 
