@@ -47,9 +47,9 @@ HASTY: Final = 16
 BUSY: Final = 32
 """What it sent in one flight is handled over several turns of the loop."""
 
-MOST_A_TURN: Final = 128
-"""Messages of one peer that are handled before the others get their turn: 2 ms at worst, where a
-read full of the smallest frames would keep the loop for more than 100."""
+MOST_A_TURN: Final = 64
+"""Messages of one peer that are handled before the others get their turn: a millisecond or two,
+where a read full of the smallest frames would keep the loop for more than 100."""
 
 
 class Peer(asyncio.BufferedProtocol):

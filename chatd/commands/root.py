@@ -1,5 +1,8 @@
 """The command tree of `chatd`, built over whatever serves and opens the store."""
 
+import os
+import sys
+
 import click
 
 from chatd import __version__
@@ -45,5 +48,7 @@ def start(program: Program, arguments: list[str] | None = None) -> None:
     try:
         root.main(arguments, prog_name="chatd", obj=program)
     except OSError as error:
-        # Of what foreign calls leave, this is ordinary: standard output on a full disk.
+        # Of what foreign calls leave, this is ordinary: standard output on a full disk. What is
+        # still buffered goes nowhere, or the interpreter would fail on it at its end (exit 120).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         fail(error, EXIT_FAILED)

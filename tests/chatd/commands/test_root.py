@@ -1,5 +1,6 @@
 """The command tree: run, config, and what goes wrong before anything starts."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -87,12 +88,14 @@ def test_every_command_is_in_the_operations_page() -> None:
                     assert not option.startswith("--") or option in page
 
 
-def test_commands_exit_1_when_their_output_cannot_be_written() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_commands_exit_1_when_their_output_cannot_be_written(unbuffered: str) -> None:
     program = "from chatd.commands.root import start; start(None, ['config'])"
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-c", program],
             cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
